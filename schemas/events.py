@@ -1,0 +1,97 @@
+"""Events: past tense, any receivers, published to the topic exchange `batchpay.events`.
+
+Routing keys are the `type`: `payment.approved`, `batch.completed`, ... Delivery is at least once and unordered: a
+receiver keeps the newest by `sequence` per subject. No event carries a client's name, a session's description or the
+payment number that a person typed.
+"""
+
+from datetime import datetime
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+EVENTS_EXCHANGE = "batchpay.events"
+UNROUTED_EXCHANGE = "batchpay.events.unrouted"
+
+PaymentState = Literal[
+    "queued",
+    "sending",
+    "unknown",
+    "processing",
+    "approved",
+    "settled",
+    "voiding",
+    "refunding",
+    "declined",
+    "failed",
+    "skipped",
+    "canceled",
+    "voided",
+    "refunded",
+    "surplus",
+]
+BatchStatus = Literal[
+    "processing", "voiding", "completed", "completed_with_errors", "failed", "voided", "partially_voided"
+]
+AmountMinor = Annotated[int, Field(description="Integer minor units of `currency` (cents for USD).")]
+
+
+class Message(BaseModel):
+    """Base of every message: unknown fields are kept out, so that a typing error cannot pass as data."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class PaymentEvent(Message):
+    """A payment took a step. `sequence` grows with every step of this payment."""
+
+    schema_version: Literal[1] = 1
+    event_id: str
+    type: Annotated[str, Field(pattern=r"^payment\.[a-z_]+$")]
+    occurred_at: AwareDatetime
+    practice_id: str
+    batch_id: UUID
+    batch_number: str
+    payment_id: UUID
+    invoice_id: str
+    sequence: int
+    state: PaymentState
+    amount_minor: AmountMinor
+    currency: str
+    reason_code: str | None = None
+    reason_category: str | None = None
+
+
+class BatchEvent(Message):
+    """A batch's status or counts changed. Amounts are sums over its payments in that group."""
+
+    schema_version: Literal[1] = 1
+    event_id: str
+    type: Annotated[str, Field(pattern=r"^batch\.[a-z_]+$")]
+    occurred_at: AwareDatetime
+    practice_id: str
+    batch_id: UUID
+    batch_number: str
+    sequence: int
+    status: BatchStatus
+    posting: Literal["pending", "posted"]
+    currency: str
+    total: int
+    total_minor: AmountMinor
+    approved: int
+    approved_minor: AmountMinor
+    declined: int
+    declined_minor: AmountMinor
+    unfinished: int
+    unfinished_minor: AmountMinor
+    returned: int
+    returned_minor: AmountMinor
+    canceled: int
+    canceled_minor: AmountMinor
+    in_review: int
+
+
+def instant(value: datetime) -> str:
+    """An aware time as ISO 8601 in UTC, as every message writes it."""
+    return value.isoformat().replace("+00:00", "Z")

@@ -1,0 +1,201 @@
+"""Void: what asking does to a payment in each state, and what the void's answers and looks do. Pure."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, assert_never
+from uuid import UUID
+
+from shared.domain import claiming, schedule
+from shared.domain.answers import NotExecuted, Seen, Sighting, Unknown, VoidAnswer, VoidConfirmed, VoidRefused
+from shared.domain.payment import Event, State
+from shared.domain.reasons import Reason
+from shared.domain.settlement_day import REPORT_DELAY, cut_off, settlement_day
+from shared.domain.snapshot import Attempt, Payment, Step, step
+from shared.domain.words import AttemptKind, ProcessorName
+
+_RELEASED: dict[str, Any] = {"claim_token": None, "lease_until": None}
+
+
+class VoidResult(StrEnum):
+    """What asking for a void did to one payment."""
+
+    CANCELED = "canceled"  # taken out before it was sent
+    MARKED = "marked"  # on its way: voided as soon as the outcome is known
+    VOIDING = "voiding"  # asked of the processor
+    ALREADY_ASKED = "already_asked"
+    TOO_LATE = "too_late"  # settled, or the processor has no void: refund instead
+    NOTHING_TO_VOID = "nothing_to_void"  # no money was taken, or it is back already
+
+
+def ask(payment: Payment, *, by: str, now: datetime) -> tuple[VoidResult, Step | None]:
+    """Ask for a void of one payment, under its row lock."""
+    marks: dict[str, Any] = {"void_requested_at": now, "void_requested_by": by}
+    match payment.state:
+        case State.QUEUED:
+            return VoidResult.CANCELED, claiming.cancel(payment, by=by, now=now)
+        case State.SENDING | State.UNKNOWN if payment.void_requested_at:
+            return VoidResult.ALREADY_ASKED, None
+        case State.SENDING | State.UNKNOWN:
+            return VoidResult.MARKED, step(payment, Event.MARK_VOID, payment.state, **marks)
+        case State.APPROVED if payment.processor is ProcessorName.VANTAGE:
+            later = now + schedule.HINT_AGAIN
+            return VoidResult.VOIDING, step(payment, Event.REQUEST_VOID, State.VOIDING, **marks, next_check_at=later)
+        case State.VOIDING:
+            return VoidResult.ALREADY_ASKED, None
+        case State.APPROVED | State.SETTLED | State.PROCESSING | State.REFUNDING:
+            return VoidResult.TOO_LATE, None
+        case (
+            State.DECLINED
+            | State.FAILED
+            | State.SKIPPED
+            | State.CANCELED
+            | State.VOIDED
+            | State.REFUNDED
+            | State.SURPLUS
+        ):
+            return VoidResult.NOTHING_TO_VOID, None
+        case _:
+            assert_never(payment.state)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewVoid:
+    """What the claimer of a void makes before it claims."""
+
+    id: UUID
+    token: UUID
+    n: int
+    reference: str
+    request_text: str
+    lease: timedelta
+
+
+def claim(payment: Payment, charge: Attempt, new: NewVoid, *, now: datetime) -> Step:
+    """Own the voiding and record the intent to send a first void of `charge`."""
+    attempt = Attempt(
+        id=new.id,
+        payment_id=payment.id,
+        n=new.n,
+        kind=AttemptKind.VOID,
+        parent_id=charge.id,
+        reference=new.reference,
+        processor=payment.processor,
+        account=payment.account,
+        amount_minor=payment.amount_minor,
+        request_text=new.request_text,
+        open_sends=1,
+        sends=1,
+        first_send_at=now,
+        last_send_at=now,
+        last_claimed_at=now,
+    )
+    return _claimed(payment, attempt, token=new.token, lease=new.lease, now=now, attempts=new.n)
+
+
+def claim_again(payment: Payment, void: Attempt, *, token: UUID, lease: timedelta, now: datetime) -> Step:
+    """Own the voiding to send the same void once more; the same transaction cannot be voided twice."""
+    again = replace(void, open_sends=void.open_sends + 1, sends=void.sends + 1, last_send_at=now, last_claimed_at=now)
+    return _claimed(payment, again, token=token, lease=lease, now=now, attempts=payment.attempts)
+
+
+def _claimed(
+    payment: Payment, attempt: Attempt, *, token: UUID, lease: timedelta, now: datetime, attempts: int
+) -> Step:
+    return step(
+        payment,
+        Event.VOID_OPEN,
+        State.VOIDING,
+        attempt=attempt,
+        detail={"fact": "void sent", "attempt": attempt.n, "send": attempt.sends},
+        claim_token=token,
+        lease_until=now + lease,
+        next_check_at=now + lease,
+        attempts=attempts,
+    )
+
+
+def answered(payment: Payment, void: Attempt, answer: VoidAnswer, *, token: UUID, now: datetime) -> Step | None:
+    """The step that the processor's answer to a void takes. A refusal moves nothing: the charge is looked up."""
+    if payment.state is not State.VOIDING:
+        return None
+    mine = payment.claim_token == token
+    look = schedule.next_lookup(now, void.lookups)
+    match answer:
+        case VoidConfirmed():
+            return confirmed(payment, void, now=now)
+        case VoidRefused() | NotExecuted() | Unknown() if not mine:
+            return None
+        case VoidRefused() | NotExecuted():
+            left = replace(
+                void,
+                open_sends=void.open_sends - 1,
+                lookups=void.lookups + 1,
+                outcome_code=answer.code,
+                outcome_detail=answer.detail,
+            )
+            return _open(payment, left, fact=f"void refused: {answer.code}", look=look)
+        case Unknown():
+            left = replace(void, lookups=void.lookups + 1, outcome_code=answer.code, outcome_detail=answer.detail)
+            return _open(payment, left, fact=f"void unknown: {answer.code}", look=look)
+        case _:
+            assert_never(answer)
+
+
+def _open(payment: Payment, void: Attempt, *, fact: str, look: datetime) -> Step:
+    return step(
+        payment,
+        Event.VOID_OPEN,
+        State.VOIDING,
+        attempt=void,
+        detail={"fact": fact},
+        **_RELEASED,
+        next_check_at=look,
+    )
+
+
+def confirmed(payment: Payment, void: Attempt, *, now: datetime) -> Step:
+    """The money is back."""
+    return step(
+        payment,
+        Event.CONFIRM_VOID,
+        State.VOIDED,
+        attempt=replace(void, outcome="confirmed", open_sends=0, finished_at=now),
+        **_RELEASED,
+        next_check_at=None,
+        finished_at=now,
+    )
+
+
+def seen(payment: Payment, void: Attempt, sighting: Sighting, *, now: datetime) -> Step | None:
+    """How the charge that is being voided stands at the processor now."""
+    if payment.state is not State.VOIDING:
+        return None
+    match sighting.seen:
+        case Seen.VOIDED:
+            return confirmed(payment, void, now=now)
+        case Seen.SETTLED:
+            return step(
+                payment,
+                Event.TOO_LATE,
+                State.SETTLED,
+                attempt=replace(void, outcome="refused", open_sends=0, finished_at=now),
+                **_RELEASED,
+                next_check_at=None,
+                reason_code=Reason.TOO_LATE_TO_VOID.value,
+            )
+        case Seen.APPROVED | Seen.PROCESSING | Seen.DECLINED | Seen.REFUNDED | Seen.OTHER:
+            # Neither voided nor settled: between cut-off and settlement neither a void nor a refund works.
+            return None
+        case _:
+            assert_never(sighting.seen)
+
+
+def voidable_until(charged_at: datetime) -> datetime:
+    """The published end of the voidable time of a Vantage charge; the processor's answer decides."""
+    return cut_off(settlement_day(charged_at))
+
+
+def settled_by(charged_at: datetime) -> datetime:
+    """When the charge's settlement report should be out."""
+    return cut_off(settlement_day(charged_at)) + REPORT_DELAY

@@ -1,0 +1,64 @@
+"""Natural batching: whatever has gathered while the last transaction ran goes into the next one.
+
+No timer: alone, an item is committed at once; under load, one commit serves many.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class GroupCommit(Generic[Item, Result]):
+    """Collects items from many tasks and runs them in groups, at most `lanes` groups at a time.
+
+    `run` gets a group and answers one result per item, in order; it returns after its commit. If it raises, every
+    member of the group gets the exception.
+    """
+
+    def __init__(
+        self, run: Callable[[Sequence[Item]], Awaitable[Sequence[Result]]], *, most: int, lanes: int = 1
+    ) -> None:
+        self._run = run
+        self._most = most
+        self._idle_lanes = lanes
+        self._waiting: deque[tuple[Item, asyncio.Future[Result]]] = deque()
+        self._running: set[asyncio.Task[None]] = set()
+
+    async def submit(self, item: Item) -> Result:
+        """Wait until `item` is committed and return its result."""
+        future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        self._waiting.append((item, future))
+        if self._idle_lanes:
+            self._idle_lanes -= 1
+            task = asyncio.create_task(self._work())
+            self._running.add(task)
+            task.add_done_callback(self._running.discard)
+        return await future
+
+    async def _work(self) -> None:
+        # Let every task that is ready now join the first group.
+        await asyncio.sleep(0)
+        try:
+            while self._waiting:
+                group = [self._waiting.popleft() for _ in range(min(self._most, len(self._waiting)))]
+                await self._run_group(group)
+        finally:
+            self._idle_lanes += 1
+
+    async def _run_group(self, group: Sequence[tuple[Item, asyncio.Future[Result]]]) -> None:
+        try:
+            results = await self._run([item for item, _ in group])
+        except BaseException as error:
+            for _, future in group:
+                if not future.done():
+                    future.set_exception(error if isinstance(error, Exception) else asyncio.CancelledError())
+            if not isinstance(error, Exception):
+                raise
+            return
+        for (_, future), result in zip(group, results, strict=True):
+            if not future.done():
+                future.set_result(result)

@@ -1,0 +1,14 @@
+"""${message}."""
+
+from contextlib import closing
+from pathlib import Path
+
+from alembic import op
+
+revision = ${repr(up_revision)}
+down_revision = ${repr(down_revision)}
+
+
+def upgrade() -> None:
+    with closing(op.get_bind().connection.cursor()) as cursor:
+        cursor.execute(Path(__file__).with_suffix(".sql").read_text(encoding="utf-8"))

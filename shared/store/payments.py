@@ -1,0 +1,274 @@
+"""Typed twin of `sql/payment.sql` and `sql/attempt.sql`: lock payments, read attempts, write steps.
+
+Nothing here commits. Times come from the database's clock.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime, timedelta
+from operator import attrgetter
+from typing import Any, Final
+from uuid import UUID
+
+import orjson
+from psycopg import AsyncConnection
+from psycopg.rows import dict_row
+
+from schemas.events import PaymentEvent
+from shared.domain.charging import money_delta
+from shared.domain.claiming import Recheck
+from shared.domain.machine import sources
+from shared.domain.payment import TABLE, Event, State
+from shared.domain.snapshot import Attempt, Payment, Step
+from shared.domain.words import AttemptKind, ProcessorName
+from shared.store.statements import load
+
+_PAYMENT: Final = load("payment")
+_ATTEMPT: Final = load("attempt")
+_CLAIM_SOURCES: Final = list(sources(TABLE, Event.CLAIM))
+_PAYMENT_FIELDS: Final = tuple(field.name for field in fields(Payment))
+_ATTEMPT_FIELDS: Final = tuple(field.name for field in fields(Attempt))
+_RECHECK_FIELDS: Final = tuple(field.name for field in fields(Recheck) if field.name != "void_requested_by")
+_WRITTEN_FIELDS: Final = (
+    "id", "state", "version", "due_at", "next_check_at", "claim_token", "lease_until", "on_wire", "attempts",
+    "current_attempt", "void_requested_at", "void_requested_by", "reason_code", "reason_category", "reason_raw_code",
+    "review_reason", "finished_at",
+)  # fmt: skip
+_written: Final = attrgetter(*_WRITTEN_FIELDS)
+_tried: Final = attrgetter(*_ATTEMPT_FIELDS)
+
+# The processor blocks a card for a day after three failed attempts in ten minutes: two are enough.
+SOFT_DECLINES_TO_REST: Final = 2
+SOFT_DECLINE_WINDOW: Final = timedelta(minutes=10)
+
+Connection = AsyncConnection[Any]
+
+
+class StepLostError(Exception):
+    """A payment changed between its lock and its write, which the row lock should make impossible."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A payment that may be claimed, with what the claim reads again."""
+
+    payment: Payment
+    recheck: Recheck
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Locked:
+    """A payment under its row lock; `now` was read after the lock was ours."""
+
+    payment: Payment
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Owned:
+    """What a claimer must know to send."""
+
+    payment_id: UUID
+    token: UUID
+    attempt_id: UUID
+    request_text: str
+
+
+def _payment(row: dict[str, Any]) -> Payment:
+    values = {name: row[name] for name in _PAYMENT_FIELDS}
+    values["processor"] = ProcessorName(row["processor"])
+    values["state"] = State(row["state"])
+    return Payment(**values)
+
+
+def _attempt(row: dict[str, Any]) -> Attempt:
+    return Attempt(**{**row, "processor": ProcessorName(row["processor"]), "kind": AttemptKind(row["kind"])})
+
+
+async def lock_for_claim(connection: Connection, ids: Sequence[UUID]) -> list[Candidate]:
+    """Lock those of `ids` that are queued, due and not locked by somebody else, ordered by card."""
+    async with connection.cursor(row_factory=dict_row) as cursor:
+        await cursor.execute(_PAYMENT["lock_for_claim"], {"ids": list(ids), "sources": _CLAIM_SOURCES})
+        return [
+            Candidate(
+                _payment(row),
+                Recheck(void_requested_by=row["void_asked_by"], **{name: row[name] for name in _RECHECK_FIELDS}),
+                row["now"],
+            )
+            for row in await cursor.fetchall()
+        ]
+
+
+async def lock(connection: Connection, ids: Sequence[UUID]) -> list[Locked]:
+    """Lock payments, waiting for others; ordered by card."""
+    async with connection.cursor(row_factory=dict_row) as cursor:
+        await cursor.execute(_PAYMENT["lock"], {"ids": list(ids)})
+        return [Locked(_payment(row), row["now"]) for row in await cursor.fetchall()]
+
+
+async def attempts(connection: Connection, ids: Iterable[UUID]) -> dict[UUID, Attempt]:
+    """Attempts by id. Read them after their payments are locked."""
+    async with connection.cursor(row_factory=dict_row) as cursor:
+        await cursor.execute(_ATTEMPT["by_id"], {"ids": list(ids)})
+        return {row["id"]: _attempt(row) for row in await cursor.fetchall()}
+
+
+async def open_voids(connection: Connection, charges: Iterable[UUID]) -> dict[UUID, Attempt]:
+    """The open void attempt of each charge attempt that has one, by the charge's id."""
+    async with connection.cursor(row_factory=dict_row) as cursor:
+        await cursor.execute(_ATTEMPT["open_void"], {"charges": list(charges)})
+        return {row["parent_id"]: _attempt(row) for row in await cursor.fetchall()}
+
+
+async def queued_on_cards(connection: Connection, methods: Iterable[UUID]) -> list[UUID]:
+    """Payments that still wait for one of these payment methods."""
+    cursor = await connection.execute(_PAYMENT["queued_on_cards"], {"methods": list(methods)})
+    return [row[0] for row in await cursor.fetchall()]
+
+
+async def resting_cards(connection: Connection, methods: Iterable[UUID]) -> set[UUID]:
+    """Those of these payment methods that were softly declined so often of late that they must rest."""
+    parameters = {"methods": list(methods), "declines": SOFT_DECLINES_TO_REST, "within": SOFT_DECLINE_WINDOW}
+    cursor = await connection.execute(_PAYMENT["resting_cards"], parameters)
+    return {row[0] for row in await cursor.fetchall()}
+
+
+async def hold_account(connection: Connection, processor: str, account: str, *, until: datetime, reason: str) -> None:
+    """Stop claiming for a merchant's account until then."""
+    parameters = {"processor": processor, "account": account, "until": until, "reason": reason}
+    await connection.execute(_PAYMENT["hold_account"], parameters)
+
+
+async def live_of_batch(connection: Connection, batch_id: UUID, *, after: UUID, limit: int) -> list[UUID]:
+    """The next payments of a batch that a void can still change, in id order."""
+    parameters = {"batch_id": batch_id, "after": after, "limit": limit}
+    cursor = await connection.execute(_PAYMENT["live_of_batch"], parameters)
+    return [row[0] for row in await cursor.fetchall()]
+
+
+async def mine(connection: Connection, tokens: dict[UUID, UUID]) -> list[Owned]:
+    """Which of these claims (payment id -> token) are really held: the truth after an ambiguous COMMIT."""
+    parameters = {"ids": list(tokens), "tokens": list(tokens.values())}
+    cursor = await connection.execute(_PAYMENT["mine"], parameters)
+    return [Owned(*row) for row in await cursor.fetchall() if tokens[row[0]] == row[1]]
+
+
+async def postpone(connection: Connection, due: dict[UUID, datetime]) -> None:
+    """Let queued payments wait until their account is free again."""
+    await connection.execute(_PAYMENT["postpone"], {"ids": list(due), "due_at": list(due.values())})
+
+
+# --- Writing ----------------------------------------------------------------------------------------------------------
+
+
+async def write(connection: Connection, steps: Sequence[Step], *, actor: str, now: datetime) -> None:
+    """Write steps of payments that this transaction has locked: rows, attempts, events, invoices, outbox, findings.
+
+    At most one step per payment and call; `now` dates their events. Raises StepLostError if a row is not as it was
+    locked.
+    """
+    if not steps:
+        return
+    parameters = {
+        "payments": _json([dict(zip(_WRITTEN_FIELDS, _written(step.after), strict=True)) for step in steps]),
+        "attempts": _json(
+            [dict(zip(_ATTEMPT_FIELDS, _tried(step.attempt), strict=True)) for step in steps if step.attempt]
+        ),
+        "events": _json([_event_row(step) for step in steps]),
+        "invoices": _json(_invoice_rows(steps)),
+        "findings": _json([_finding_row(step) for step in steps if step.finding]),
+        "outbox": _json([row for step in steps for row in _outbox_rows(step, now)]),
+        "freed": [step.after.method_id for step in steps if step.before.on_wire and not step.after.on_wire],
+        "actor": actor,
+    }
+    cursor = await connection.execute(_PAYMENT["write_steps"], parameters)
+    row = await cursor.fetchone()
+    if row is None or row[0] != len(steps):
+        raise StepLostError(f"wrote {row and row[0]} of {len(steps)} steps")
+
+
+def _json(rows: list[dict[str, Any]]) -> str:
+    return orjson.dumps(rows).decode()
+
+
+def _event_row(step: Step) -> dict[str, Any]:
+    detail = dict(step.detail or {})
+    if step.attempt:
+        detail.setdefault("attempt", step.attempt.n)
+        if step.attempt.outcome_code:
+            detail["code"] = step.attempt.outcome_code
+    return {
+        "payment_id": step.after.id,
+        "attempt_id": step.attempt.id if step.attempt else None,
+        "event": step.event,
+        "from_state": step.before.state,
+        "to_state": step.after.state,
+        "detail": detail or None,
+    }
+
+
+def _invoice_rows(steps: Sequence[Step]) -> list[dict[str, Any]]:
+    deltas: dict[UUID, int] = {}
+    for step in steps:
+        delta = money_delta(step.before.state, step.after.state, step.after.amount_minor)
+        if delta:
+            deltas[step.after.invoice_id] = deltas.get(step.after.invoice_id, 0) + delta
+    return [{"id": invoice, "delta_minor": delta} for invoice, delta in deltas.items()]
+
+
+def _finding_row(step: Step) -> dict[str, Any]:
+    assert step.finding
+    return {
+        "practice_id": step.after.practice_id,
+        "payment_id": step.after.id,
+        "attempt_id": step.attempt.id if step.attempt else None,
+        "kind": step.finding.kind,
+        "detail": step.finding.detail,
+    }
+
+
+def _outbox_rows(step: Step, now: datetime) -> Iterable[dict[str, Any]]:
+    payment = step.after
+    if not step.moved:
+        return
+    # Sending is not told: it lasts seconds, changes no count, and would double the events of a charge.
+    if payment.state is not State.SENDING:
+        event = _event(step, now)
+        yield {
+            "lane": "event",
+            "batch_id": payment.batch_id,
+            "payment_id": payment.id,
+            "routing_key": event.type,
+            "body": event.model_dump_json(exclude_none=True),
+        }
+    if payment.state is State.VOIDING:
+        yield {"lane": "void", "batch_id": payment.batch_id, "payment_id": payment.id}
+    if payment.state is State.QUEUED:
+        lane = f"charge.{payment.processor}"
+        yield {
+            "lane": lane,
+            "batch_id": payment.batch_id,
+            "payment_id": payment.id,
+            "available_at": payment.due_at,
+        }
+
+
+def _event(step: Step, now: datetime) -> PaymentEvent:
+    payment = step.after
+    return PaymentEvent(
+        event_id=f"{payment.id}.{payment.version}",
+        type=f"payment.{payment.state}",
+        occurred_at=now,
+        practice_id=payment.practice_external_id,
+        batch_id=payment.batch_id,
+        batch_number=f"BP-{payment.batch_number}",
+        payment_id=payment.id,
+        invoice_id=payment.invoice_external_id,
+        sequence=payment.version,
+        state=payment.state.value,
+        amount_minor=payment.amount_minor,
+        currency=payment.currency,
+        reason_code=payment.reason_code,
+        reason_category=payment.reason_category,
+    )

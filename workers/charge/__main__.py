@@ -1,0 +1,55 @@
+"""`python -m workers.charge`: charges the payments of one processor (BATCHPAY_CHARGE_PROCESSOR)."""
+
+import asyncio
+from functools import partial
+from uuid import UUID
+
+from schemas.commands import CHARGE_ACTORS, CHARGE_QUEUES
+from shared import logs
+from shared.messaging.broker import HintBroker
+from shared.messaging.worker import add_actor, run_worker
+from shared.settings import ChargeSettings
+from shared.store.group_commit import GroupCommit
+from shared.store.pool import open_pool
+from workers.charge.charging import charge
+from workers.charge.claiming import Claimer, claim_group
+from workers.evidence import record_until_done
+from workers.processors.registry import MAKERS
+
+# Payments in one transaction: beyond this a group is no cheaper, only later.
+_GROUP_MOST = 200
+
+
+def main() -> None:
+    settings = ChargeSettings()
+    name = settings.charge_processor
+    process = f"charge-{name}"
+    logs.configure(process, level=settings.log_level, format=settings.log_format)
+    pool = open_pool(settings.database_url, process=process, most=settings.database_connections)
+    processor = MAKERS[name](settings)
+    claimer = Claimer(pool=pool, processor=processor, environment=settings.environment, actor=process)
+    claims = GroupCommit(partial(claim_group, claimer=claimer), most=_GROUP_MOST, lanes=1)
+    records = GroupCommit(partial(record_until_done, pool=pool, actor=process), most=_GROUP_MOST, lanes=1)
+    slots = asyncio.Semaphore(settings.in_flight)
+
+    async def charge_hinted(payment_id: str) -> None:
+        await charge(UUID(payment_id), claim=claims.submit, record=records.submit, processor=processor, slots=slots)
+
+    async def stop() -> None:
+        await processor.close()
+        await pool.close()
+
+    broker = HintBroker(settings.amqp_url)
+    add_actor(broker, charge_hinted, actor_name=CHARGE_ACTORS[name], queue_name=CHARGE_QUEUES[name])
+    run_worker(
+        broker,
+        queues=[CHARGE_QUEUES[name]],
+        in_flight=settings.in_flight,
+        on_start=pool.open,
+        on_stop=stop,
+        grace_s=settings.drain_s,
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,137 @@
+"""Claims groups of payments: the intent of every charge is committed here, before its first byte."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from uuid import UUID, uuid4
+
+import psycopg
+import structlog
+from psycopg_pool import AsyncConnectionPool
+
+from shared.domain import claiming
+from shared.domain.claiming import NewAttempt
+from shared.domain.ids import reference, uuid7
+from shared.domain.snapshot import Payment, Step
+from shared.store import payments
+from shared.store.payments import Candidate, Owned
+from workers.evidence import TRY_AGAIN, log_steps
+from workers.processors.port import ChargeOrder, Processor
+from workers.sending import Claimed
+
+_log = structlog.get_logger()
+
+# Another group claimed a payment of the same card in the same moment, or waits for us crosswise.
+_COLLISIONS = (psycopg.errors.UniqueViolation, psycopg.errors.DeadlockDetected)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claimer:
+    """What claims need: connections, the processor that freezes requests, and where new ids come from."""
+
+    pool: AsyncConnectionPool
+    processor: Processor
+    environment: str
+    actor: str
+    new_token: Callable[[], UUID] = uuid4
+    new_id: Callable[[], UUID] = uuid7
+
+
+async def claim_group(ids: Sequence[UUID], *, claimer: Claimer) -> list[Claimed | None]:
+    """Claim those of `ids` that may be sent now; the answer is in order, None where there is nothing to send.
+
+    Returns after the commit. A member that collides does not fail its neighbours. If the COMMIT's answer is lost,
+    ownership is read again by token, never assumed.
+    """
+    tokens = {payment_id: claimer.new_token() for payment_id in ids}
+    began_s = time.monotonic()
+    try:
+        owned = await _claim(tokens, claimer=claimer)
+    except _COLLISIONS:
+        owned = [one for payment_id in tokens for one in await _claim_alone(payment_id, tokens, claimer=claimer)]
+    except TRY_AGAIN as error:
+        _log.warning("claim_commit_unknown", payments=len(tokens), error=type(error).__name__)
+        owned = await _read_again(tokens, claimer=claimer)
+    claimed = {one.payment_id: Claimed(one, began_s) for one in owned}
+    # A hint that came twice into one group is claimed once.
+    return [claimed.pop(payment_id, None) for payment_id in ids]
+
+
+async def _claim_alone(payment_id: UUID, tokens: dict[UUID, UUID], *, claimer: Claimer) -> list[Owned]:
+    try:
+        return await _claim({payment_id: tokens[payment_id]}, claimer=claimer)
+    except _COLLISIONS:
+        # The card is busy: whoever frees it hints this payment.
+        return []
+
+
+async def _read_again(tokens: dict[UUID, UUID], *, claimer: Claimer) -> list[Owned]:
+    """Which claims hold after all. If PostgreSQL is still away the hints are dropped: the janitor hints again."""
+    try:
+        async with claimer.pool.connection() as connection:
+            return await payments.mine(connection, tokens)
+    except TRY_AGAIN:
+        return []
+
+
+async def _claim(tokens: dict[UUID, UUID], *, claimer: Claimer) -> list[Owned]:
+    async with claimer.pool.connection() as connection:
+        candidates = await payments.lock_for_claim(connection, list(tokens))
+        taken: set[UUID] = set()
+        steps = [
+            step
+            for candidate in candidates
+            if (step := _decide(candidate, tokens[candidate.payment.id], taken, claimer=claimer))
+        ]
+        held = {c.payment.id: until for c in candidates if (until := c.recheck.held_until) is not None}
+        if held:
+            await payments.postpone(connection, held)
+        if steps:
+            now = candidates[0].now
+            await payments.write(connection, steps, actor=claimer.actor, now=now)
+    log_steps(steps)
+    return [_owned(step) for step in steps if step.attempt]
+
+
+def _decide(candidate: Candidate, token: UUID, taken: set[UUID], *, claimer: Claimer) -> Step | None:
+    """Cancel, skip, leave or claim one payment; `taken` are the cards that this group has claimed already."""
+    payment, recheck, now = candidate.payment, candidate.recheck, candidate.now
+    if recheck.void_requested_by is not None:
+        return claiming.cancel(payment, by=recheck.void_requested_by, now=now)
+    if recheck.held_until is not None:
+        return None
+    if recheck.skip_reason:
+        return claiming.skip(payment, recheck.skip_reason, now=now)
+    if recheck.card_busy or payment.method_id in taken:
+        return None
+    taken.add(payment.method_id)
+    return claiming.claim(payment, _new_attempt(payment, token, claimer=claimer), now=now)
+
+
+def _new_attempt(payment: Payment, token: UUID, *, claimer: Claimer) -> NewAttempt:
+    n = payment.attempts + 1
+    order = ChargeOrder(
+        reference=reference(claimer.environment, payment.id, n),
+        payment_id=str(payment.id),
+        attempt_number=n,
+        invoice_id=str(payment.invoice_id),
+        account=payment.account,
+        payer_id=payment.payer_id,
+        token=payment.token,
+        method_type=payment.method_type,
+        amount_minor=payment.amount_minor,
+        currency=payment.currency,
+    )
+    return NewAttempt(
+        id=claimer.new_id(),
+        token=token,
+        reference=order.reference,
+        request_text=claimer.processor.freeze_charge(order),
+        lease=claimer.processor.timing.lease,
+    )
+
+
+def _owned(step: Step) -> Owned:
+    assert step.attempt
+    assert step.after.claim_token
+    return Owned(step.after.id, step.after.claim_token, step.attempt.id, step.attempt.request_text)

@@ -1,0 +1,181 @@
+"""Records what processors said: the answers to charges. Every way to learn an outcome ends in the same steps."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+import psycopg
+import structlog
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from shared.domain import charging, claiming, schedule
+from shared.domain.answers import Blame, ChargeAnswer, NotExecuted
+from shared.domain.declines import Category
+from shared.domain.payment import State
+from shared.domain.reasons import Reason
+from shared.domain.snapshot import Attempt, Step
+from shared.store import payments
+from shared.store.payments import Connection, Locked
+
+_log = structlog.get_logger()
+
+# What a lost connection, a restarted server, a deadlock or another payment on the same invoice in the same moment
+# raise: the same transaction may be tried again, and decides on what it then finds.
+TRY_AGAIN = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.errors.UniqueViolation, PoolTimeout)
+_PAUSE_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The processor's answer to one send, with the token that sent it."""
+
+    payment_id: UUID
+    attempt_id: UUID
+    token: UUID
+    answer: ChargeAnswer
+
+
+async def record_until_done(group: Sequence[Answered], *, pool: AsyncConnectionPool, actor: str) -> list[None]:
+    """Record answers, trying again for as long as PostgreSQL is away: an answer must not be lost by an outage.
+
+    Recording twice is harmless, so a COMMIT whose answer was lost is simply recorded again. A member that cannot be
+    recorded does not take its neighbours with it: it stays owned until its lease ends and is then looked up.
+    """
+    while True:
+        try:
+            await record(group, pool=pool, actor=actor)
+        except TRY_AGAIN as error:
+            _log.warning("record_retried", answers=len(group), error=type(error).__name__)
+            await asyncio.sleep(_PAUSE_S)
+        except Exception:  # noqa: BLE001  # one member's bug must cost only that member its answer
+            if len(group) > 1:
+                return [done for one in group for done in await record_until_done([one], pool=pool, actor=actor)]
+            _log.exception("record_failed", payment_id=str(group[0].payment_id))
+            return [None]
+        else:
+            return [None] * len(group)
+
+
+async def record(group: Sequence[Answered], *, pool: AsyncConnectionPool, actor: str) -> None:
+    """Record answers in one transaction, in which the card rules take effect too."""
+    steps: list[Step] = []
+    async with pool.connection() as connection:
+        # Two answers for one payment (a zombie's and its successor's) are two steps, one after the other.
+        rest = list(group)
+        while rest:
+            now_recorded = {answered.payment_id: answered for answered in reversed(rest)}
+            rest = [answered for answered in rest if now_recorded[answered.payment_id] is not answered]
+            steps += await _record(connection, now_recorded, actor=actor)
+    log_steps(steps)
+
+
+async def _record(connection: Connection, group: dict[UUID, Answered], *, actor: str) -> list[Step]:
+    locked = await payments.lock(connection, list(group))
+    tried = await payments.attempts(connection, [answered.attempt_id for answered in group.values()])
+    steps: list[Step] = []
+    for row in locked:
+        answered = group[row.payment.id]
+        step = charging.answered(
+            row.payment,
+            tried[answered.attempt_id],
+            answered.answer,
+            token=answered.token,
+            now=row.now,
+        )
+        if step:
+            steps.append(step)
+    if not steps:
+        return []
+    now = max(row.now for row in locked)
+    await payments.write(connection, steps, actor=actor, now=now)
+    for step in steps:
+        await _hold_merchant(connection, step, group[step.after.id].answer, now=now)
+    return steps + await follow_declines(connection, steps, actor=actor, now=now)
+
+
+async def take_step(
+    pool: AsyncConnectionPool,
+    payment_id: UUID,
+    attempt_id: UUID,
+    decide: Callable[[Locked, Attempt], Step | None],
+    *,
+    actor: str,
+) -> Step | None:
+    """Decide on one payment and one of its attempts under the row lock, and write what was decided."""
+    async with pool.connection() as connection:
+        locked = (await payments.lock(connection, [payment_id]))[0]
+        attempt = (await payments.attempts(connection, [attempt_id]))[attempt_id]
+        step = decide(locked, attempt)
+        if step is None:
+            return None
+        await payments.write(connection, [step], actor=actor, now=locked.now)
+        steps = [step, *await follow_declines(connection, [step], actor=actor, now=locked.now)]
+    log_steps(steps)
+    return step
+
+
+def log_steps(steps: Iterable[Step]) -> None:
+    """One log event for each step that was committed, with every id that support searches by."""
+    for step in steps:
+        _log_step(step)
+
+
+def _log_step(step: Step) -> None:
+    attempt = step.attempt
+    _log.info(
+        f"payment_{step.event}",
+        batch_id=str(step.after.batch_id),
+        batch=f"BP-{step.after.batch_number}",
+        payment_id=str(step.after.id),
+        practice_id=step.after.practice_external_id,
+        attempt=attempt.n if attempt else step.after.attempts,
+        before=step.before.state.value,
+        state=step.after.state.value,
+        reference=attempt.reference if attempt else None,
+        code=attempt.outcome_code if attempt else None,
+    )
+
+
+async def follow_declines(connection: Connection, steps: Sequence[Step], *, actor: str, now: datetime) -> list[Step]:
+    """Spare a card that was just refused: its other queued payments are skipped.
+
+    For good if the refusal was not soft; for the rest of the batch after soft refusals in a row. Returns the steps that
+    were written.
+    """
+    declined = [step.after for step in steps if step.after.state is State.DECLINED and step.moved]
+    hard = {p.method_id for p in declined if p.reason_category in (Category.HARD, Category.DATA, Category.CLIENT)}
+    soft = {p.method_id: p.batch_id for p in declined if p.reason_category == Category.SOFT}
+    resting = await payments.resting_cards(connection, soft) if soft else set()
+    if not hard and not resting:
+        return []
+    waiting = await payments.lock(connection, await payments.queued_on_cards(connection, hard | resting))
+    skipped: list[Step] = []
+    for row in waiting:
+        payment = row.payment
+        if payment.state is not State.QUEUED:
+            continue
+        if payment.method_id in hard:
+            skipped.append(claiming.skip(payment, Reason.CARD_DECLINED, now=now))
+        elif payment.batch_id == soft[payment.method_id]:
+            skipped.append(claiming.skip(payment, Reason.CARD_ON_HOLD, now=now))
+    await payments.write(connection, skipped, actor=actor, now=now)
+    return skipped
+
+
+async def _hold_merchant(connection: Connection, step: Step, answer: ChargeAnswer, *, now: datetime) -> None:
+    if not (isinstance(answer, NotExecuted) and answer.blame is Blame.MERCHANT):
+        return
+    payment = step.after
+    until = now + schedule.MERCHANT_HOLD
+    reason = f"{answer.code}: {answer.detail}"
+    await payments.hold_account(connection, payment.processor, payment.account, until=until, reason=reason)
+    _log.error(
+        "merchant_account_held",
+        processor=payment.processor.value,
+        account=payment.account,
+        practice_id=payment.practice_external_id,
+        until=until.isoformat(),
+        reason=reason,
+    )

@@ -1,0 +1,36 @@
+"""`python -m workers.janitor`: looks after every unfinished payment. Several may run."""
+
+import asyncio
+import signal
+
+import uvloop
+
+from shared import logs
+from shared.settings import WorkerSettings
+from shared.store.pool import open_pool
+from workers.janitor.sweeping import sweep_for_ever
+from workers.janitor.unclear import ACTOR, Janitor
+from workers.processors.registry import every_processor
+
+
+async def run(settings: WorkerSettings) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    processors = every_processor(settings)
+    async with open_pool(settings.database_url, process=ACTOR, most=settings.database_connections) as pool:
+        await sweep_for_ever(
+            janitor=Janitor(pool=pool, processors=processors), every_s=settings.sweep_every_s, stop=stop
+        )
+    for processor in processors.values():
+        await processor.close()
+
+
+def main() -> None:
+    settings = WorkerSettings()
+    logs.configure(ACTOR, level=settings.log_level, format=settings.log_format)
+    uvloop.run(run(settings))
+
+
+if __name__ == "__main__":
+    main()

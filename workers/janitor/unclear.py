@@ -1,0 +1,180 @@
+"""Finds out what became of one charge whose outcome is not known. Looks, resends where that is safe, never guesses."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID, uuid4
+
+import psycopg
+from psycopg_pool import AsyncConnectionPool
+
+from shared.domain import charging
+from shared.domain.answers import DayReport, Found, LookupFailed, NotFound, Sighting
+from shared.domain.payment import State
+from shared.domain.snapshot import Attempt, Payment, Step
+from shared.domain.words import ProcessorName
+from shared.store import payments
+from shared.store.payments import Locked, Owned
+from workers.evidence import Answered, record_until_done, take_step
+from workers.janitor.reports import Reports, absence_is_final, sighting_of
+from workers.looking import look_up
+from workers.processors.port import Processor, Timing
+from workers.sending import Claimed, send
+
+ACTOR = "janitor"
+# The same key is sent at most this often again: Stripe stores a 500 and replays it, and then only looking helps.
+RESENDS = 3
+# A key is forgotten after a day: only then can a list that shows nothing prove that no late execution comes.
+KEY_FORGOTTEN = timedelta(hours=24)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Janitor:
+    """What the janitor needs: connections and the processors."""
+
+    pool: AsyncConnectionPool
+    processors: Mapping[ProcessorName, Processor]
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    payment: Payment
+    attempt: Attempt
+    now: datetime
+
+    @property
+    def key(self) -> tuple[UUID, UUID]:
+        return self.payment.id, self.attempt.id
+
+
+async def find_out(payment_id: UUID, *, janitor: Janitor, reports: Reports) -> None:
+    """Look one unknown or processing charge up and take the step that the evidence allows."""
+    case = await _read(payment_id, pool=janitor.pool)
+    if case is None:
+        return
+    processor = janitor.processors[case.payment.processor]
+    look = await look_up(processor, case.payment, case.attempt)
+    match look:
+        case Found():
+            await _record_sighting(case, look.sighting, pool=janitor.pool)
+        case LookupFailed():
+            await _look_later(case, f"lookup failed: {look.code}", pool=janitor.pool)
+        case NotFound() if processor.timing.key_lifetime is not None:
+            await _not_found_under_key(case, look, processor, janitor=janitor)
+        case NotFound():
+            await _not_found_without_key(case, processor, janitor=janitor, reports=reports)
+
+
+async def _read(payment_id: UUID, *, pool: AsyncConnectionPool) -> _Case | None:
+    async with pool.connection() as connection:
+        locked = await payments.lock(connection, [payment_id])
+        if not locked or locked[0].payment.state not in (State.UNKNOWN, State.PROCESSING):
+            return None
+        row = locked[0]
+        assert row.payment.current_attempt
+        attempt_id = row.payment.current_attempt
+        return _Case(row.payment, (await payments.attempts(connection, [attempt_id]))[attempt_id], row.now)
+
+
+async def _record_sighting(case: _Case, sighting: Sighting, *, pool: AsyncConnectionPool) -> None:
+    def decide(row: Locked, attempt: Attempt) -> Step | None:
+        unchanged = row.payment.version == case.payment.version
+        step = charging.seen(row.payment, attempt, sighting, unchanged=unchanged, now=row.now)
+        return step or _later(row, attempt, f"seen {sighting.seen}: decides nothing")
+
+    await take_step(pool, *case.key, decide, actor=ACTOR)
+
+
+def _later(row: Locked, attempt: Attempt, fact: str) -> Step | None:
+    if row.payment.state not in (State.UNKNOWN, State.PROCESSING):
+        return None
+    return charging.looked(row.payment, attempt, detail=fact, now=row.now)
+
+
+async def _look_later(case: _Case, fact: str, *, pool: AsyncConnectionPool) -> None:
+    await take_step(pool, *case.key, lambda row, attempt: _later(row, attempt, fact), actor=ACTOR)
+
+
+async def _absent(case: _Case, as_of: datetime, *, pool: AsyncConnectionPool) -> None:
+    """Absence is final, unless something was written since before the look: then it is looked at again."""
+
+    def decide(row: Locked, attempt: Attempt) -> Step | None:
+        if row.payment.version != case.payment.version:
+            return _later(row, attempt, "changed while absence was established")
+        return charging.absent(row.payment, attempt, as_of=as_of, now=row.now)
+
+    await take_step(pool, *case.key, decide, actor=ACTOR)
+
+
+# --- With an idempotency key (Stripe) ---------------------------------------------------------------------------------
+
+
+async def _not_found_under_key(case: _Case, look: NotFound, processor: Processor, *, janitor: Janitor) -> None:
+    if case.now - case.attempt.last_send_at >= KEY_FORGOTTEN:
+        await _absent(case, look.as_of, pool=janitor.pool)
+    elif may_resend(case.payment, case.attempt, processor.timing, now=case.now):
+        await _resend(case, processor, janitor=janitor)
+    else:
+        await _look_later(case, "not found", pool=janitor.pool)
+
+
+def may_resend(payment: Payment, attempt: Attempt, timing: Timing, *, now: datetime) -> bool:
+    """Whether the same request may be sent once more under the same key.
+
+    Not after a void was asked for: the resend could be the first send that executes. Not while the last send may still
+    be on the wire. Not when the key could be forgotten before the resend arrives.
+    """
+    return (
+        payment.state is State.UNKNOWN
+        and not payment.on_wire
+        and payment.void_requested_at is None
+        and attempt.sends <= RESENDS
+        and timing.key_lifetime is not None
+        and now - attempt.first_send_at < timing.key_lifetime
+    )
+
+
+async def _resend(case: _Case, processor: Processor, *, janitor: Janitor) -> None:
+    began_s, token = time.monotonic(), uuid4()
+
+    def decide(row: Locked, attempt: Attempt) -> Step | None:
+        if row.payment.version != case.payment.version or not may_resend(
+            row.payment, attempt, processor.timing, now=row.now
+        ):
+            return None
+        return charging.resend(row.payment, attempt, token=token, lease=processor.timing.lease, now=row.now)
+
+    try:
+        step = await take_step(janitor.pool, *case.key, decide, actor=ACTOR)
+    except psycopg.errors.UniqueViolation:
+        return await _look_later(case, "not sent again: another charge of this card is on the wire", pool=janitor.pool)
+    if step is None:
+        return None
+    owned = Owned(case.payment.id, token, case.attempt.id, case.attempt.request_text)
+    answer = await send(Claimed(owned, began_s), processor.charge, budget=processor.timing.send_budget)
+    answered = Answered(owned.payment_id, owned.attempt_id, token, answer)
+    await record_until_done([answered], pool=janitor.pool, actor=ACTOR)
+    return None
+
+
+# --- Without one (Vantage) --------------------------------------------------------------------------------------------
+
+
+async def _not_found_without_key(case: _Case, processor: Processor, *, janitor: Janitor, reports: Reports) -> None:
+    payment, timing = case.payment, processor.timing
+    read = await _reports_of(case, timing, reports)
+    if not read:
+        return await _look_later(case, "not found", pool=janitor.pool)
+    sighting = sighting_of(read, case.attempt.reference)
+    if sighting:
+        return await _record_sighting(case, sighting, pool=janitor.pool)
+    if await absence_is_final(read, processor=payment.processor, account=payment.account, pool=janitor.pool):
+        return await _absent(case, max(report.as_of for report in read), pool=janitor.pool)
+    return await _look_later(case, "not found, and its settlement report is not complete", pool=janitor.pool)
+
+
+async def _reports_of(case: _Case, timing: Timing, reports: Reports) -> list[DayReport] | None:
+    return await reports.of_send(
+        case.payment.processor, case.payment.account, case.attempt.last_send_at, timing.total_deadline
+    )

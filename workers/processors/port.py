@@ -1,0 +1,156 @@
+"""What the engine asks of a payment processor, and the only answers it understands.
+
+An adapter is a stateless object that satisfies `Processor`. Rules that every adapter keeps, proven by the
+contract suite (`tests/contract/processor_contract.py`):
+
+- One call puts at most one request on the wire. No client library may resend by itself.
+- No call raises for anything that the wire does: every answer and every failure is a value below.
+- What is not in the adapter's tables is `Unknown`.
+- `freeze_charge` and `freeze_void` are pure: the same order gives the same text, byte for byte. The text is stored
+  before the first send and is all that `charge` and `void` may derive their request from, so a resend is
+  byte-identical.
+- Nothing about a person is sent: an order has no field for it.
+"""
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Protocol
+
+from shared.domain.answers import (
+    Approved,
+    Blame,
+    ChargeAnswer,
+    DayReport,
+    Declined,
+    Found,
+    LookupAnswer,
+    LookupFailed,
+    NotExecuted,
+    NotFound,
+    Processing,
+    ReportAnswer,
+    Seen,
+    Settled,
+    Sighting,
+    Unknown,
+    VoidAnswer,
+    VoidConfirmed,
+    VoidRefused,
+)
+from shared.domain.words import ProcessorName
+
+__all__ = [
+    "Approved",
+    "Blame",
+    "ChargeAnswer",
+    "ChargeOrder",
+    "DayReport",
+    "Declined",
+    "Found",
+    "LookupAnswer",
+    "LookupFailed",
+    "LookupOrder",
+    "NotExecuted",
+    "NotFound",
+    "Processing",
+    "Processor",
+    "ReportAnswer",
+    "Seen",
+    "Settled",
+    "Sighting",
+    "Timing",
+    "Unknown",
+    "VoidAnswer",
+    "VoidConfirmed",
+    "VoidOrder",
+    "VoidRefused",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChargeOrder:
+    """One invoice's charge, everything frozen at submit.
+
+    `reference` is `<environment>-<payment id>-<attempt number>`, at most 50 characters, unique per attempt: Stripe's
+    idempotency key, Vantage's Invoice. `invoice_id` is our opaque invoice UUID, kept at Stripe as metadata.
+    """
+
+    reference: str
+    payment_id: str
+    attempt_number: int
+    invoice_id: str
+    account: str
+    payer_id: str
+    token: str
+    method_type: str
+    amount_minor: int
+    currency: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VoidOrder:
+    """Take back an unsettled charge in full.
+
+    `charge_history_ref` is the processor's preferred handle of the charge and may be unknown after a lost answer.
+    """
+
+    reference: str
+    account: str
+    charge_reference: str
+    charge_processor_ref: str
+    charge_history_ref: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LookupOrder:
+    """`processor_ref` is what the processor called the charge, if an answer ever told; it wins over the reference.
+
+    `first_send_at` and `last_send_at` bound where to search.
+    """
+
+    reference: str
+    account: str
+    payer_id: str
+    processor_ref: str | None
+    first_send_at: datetime
+    last_send_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timing:
+    """Bounds of protocol.md section 2. `key_lifetime` is None where no idempotency key exists: one send per attempt."""
+
+    send_budget: timedelta
+    total_deadline: timedelta
+    record_margin: timedelta
+    key_lifetime: timedelta | None
+
+    @property
+    def lease(self) -> timedelta:
+        """How long a claim holds: until the last byte of its answer could be recorded."""
+        return self.send_budget + self.total_deadline + self.record_margin
+
+
+class Processor(Protocol):
+    name: ProcessorName
+    timing: Timing
+
+    def freeze_charge(self, order: ChargeOrder) -> str: ...
+
+    async def charge(self, request_text: str) -> ChargeAnswer:
+        """Send the frozen charge once. Bounded by `timing.total_deadline`."""
+        ...
+
+    def freeze_void(self, order: VoidOrder) -> str: ...
+
+    async def void(self, request_text: str) -> VoidAnswer:
+        """Send the frozen void once. Stripe has none: it answers NotExecuted with Blame.US."""
+        ...
+
+    async def lookup(self, order: LookupOrder) -> LookupAnswer: ...
+
+    async def day_report(self, account: str, day: date) -> ReportAnswer | None:
+        """None where the processor has no settlement reports that prove absence (Stripe)."""
+        ...
+
+    async def close(self) -> None: ...

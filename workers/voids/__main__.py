@@ -1,0 +1,44 @@
+"""`python -m workers.voids`: voids unsettled charges that a void was asked for."""
+
+from functools import partial
+from uuid import UUID
+
+from schemas.commands import VOID_ACTOR, VOID_QUEUE
+from shared import logs
+from shared.messaging.broker import HintBroker
+from shared.messaging.worker import add_actor, run_worker
+from shared.settings import WorkerSettings
+from shared.store.pool import open_pool
+from workers.processors.registry import every_processor
+from workers.voids.voiding import ACTOR, Voider, void
+
+
+def main() -> None:
+    settings = WorkerSettings()
+    logs.configure(ACTOR, level=settings.log_level, format=settings.log_format)
+    pool = open_pool(settings.database_url, process=ACTOR, most=settings.database_connections)
+    processors = every_processor(settings)
+    run = partial(void, voider=Voider(pool=pool, processors=processors, environment=settings.environment))
+
+    async def void_hinted(payment_id: str) -> None:
+        await run(UUID(payment_id))
+
+    async def stop() -> None:
+        for processor in processors.values():
+            await processor.close()
+        await pool.close()
+
+    broker = HintBroker(settings.amqp_url)
+    add_actor(broker, void_hinted, actor_name=VOID_ACTOR, queue_name=VOID_QUEUE)
+    run_worker(
+        broker,
+        queues=[VOID_QUEUE],
+        in_flight=settings.in_flight,
+        on_start=pool.open,
+        on_stop=stop,
+        grace_s=settings.drain_s,
+    )
+
+
+if __name__ == "__main__":
+    main()
