@@ -1,0 +1,295 @@
+"""The Stripe adapter: Connect platform, direct charges on the practice's connected account, through the stripe SDK.
+
+The only module that imports stripe. A charge is a PaymentIntent that is created and confirmed in one call; its
+idempotency key is the attempt's reference.
+"""
+
+import asyncio
+import json
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import stripe
+
+from shared.domain.words import ProcessorName
+from workers.processors.port import (
+    Blame,
+    ChargeAnswer,
+    ChargeOrder,
+    Found,
+    LookupAnswer,
+    LookupFailed,
+    LookupOrder,
+    NotExecuted,
+    NotFound,
+    Seen,
+    Sighting,
+    Timing,
+    Unknown,
+    VoidAnswer,
+    VoidOrder,
+)
+from workers.processors.stripe_answers import (
+    Json,
+    answered_at,
+    is_object,
+    of_intent,
+    of_refusal,
+    reference_of,
+    sighting_of,
+)
+from workers.processors.stripe_transport import InterruptedSendError, NeverSentError, Transport, TransportLimits
+
+if TYPE_CHECKING:
+    from stripe.params import PaymentIntentListParams
+
+# A module-wide switch of the SDK: it would add platform details and timings of the previous call to every request.
+stripe.enable_telemetry = False
+
+# Protocol section 2: 5 + 35 + 20 s make the lease of 60 s. Stripe forgets a key after 24 h at the earliest; a resend is
+# safe only well before.
+TIMING = Timing(
+    send_budget=timedelta(seconds=5),
+    total_deadline=timedelta(seconds=35),
+    record_margin=timedelta(seconds=20),
+    key_lifetime=timedelta(hours=20),
+)
+READ_TIMEOUT = timedelta(seconds=30)
+
+# Stripe's clock and ours may differ; `created` is compared with our first send.
+CLOCK_MARGIN = timedelta(minutes=10)
+PAGE_SIZE = 100
+# One client is charged a few times a month. More than this many since one send means that something else is wrong.
+MAX_PAGES = 10
+# When several payment intents carry one reference, the one that moved money is the one to know of.
+_TELLING: tuple[Seen, ...] = (Seen.SETTLED, Seen.REFUNDED, Seen.PROCESSING, Seen.OTHER, Seen.DECLINED)
+
+_MONEY = frozenset({"amount", "currency", "customer", "payment_method"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StripeSettings:
+    """`in_flight` is the number of charges that the worker has on the wire at once: each needs a connection."""
+
+    api_key: str = field(repr=False)
+    api_base: str = stripe.DEFAULT_API_BASE
+    in_flight: int = 64
+    timing: Timing = TIMING
+    read_timeout: timedelta = READ_TIMEOUT
+
+
+class StripeProcessor:
+    """`Processor` over one StripeClient: no global key, no retries of its own, one host, one connection pool."""
+
+    name: ProcessorName = ProcessorName.STRIPE
+
+    def __init__(self, settings: StripeSettings) -> None:
+        self.timing = settings.timing
+        self._transport = Transport(_limits(settings), tls=_tls(settings.api_base))
+        self._client = stripe.StripeClient(
+            settings.api_key,
+            base_addresses={"api": settings.api_base.rstrip("/")},
+            max_network_retries=0,
+            http_client=_SdkTransport(self._transport),
+        )
+        self._intents = self._client.v1.payment_intents
+
+    def freeze_charge(self, order: ChargeOrder) -> str:
+        """The request as canonical JSON: account, idempotency key and parameters.
+
+        `reference` goes into the metadata because a lookup after the key's lifetime has nothing else to match. There is
+        no description and no receipt e-mail: nothing about a person is sent.
+        """
+        params = {
+            "amount": order.amount_minor,
+            "confirm": True,
+            "currency": order.currency.lower(),
+            "customer": order.payer_id,
+            "metadata": {
+                "attempt": str(order.attempt_number),
+                "invoice_id": order.invoice_id,
+                "payment_id": order.payment_id,
+                "reference": order.reference,
+            },
+            "off_session": True,
+            "payment_method": order.token,
+            "payment_method_types": [order.method_type],
+        }
+        return _canonical({"account": order.account, "idempotency_key": order.reference, "params": params})
+
+    async def charge(self, request_text: str) -> ChargeAnswer:
+        request = _thaw(request_text)
+        if request is None:
+            return NotExecuted(code="not_our_request", blame=Blame.US, detail="the stored text is no frozen charge")
+        try:
+            # The SDK's raw request encodes, signs and raises as `payment_intents.create_async` does, but leaves the
+            # answer as JSON: turning it into objects that nobody reads took two fifths of a charge's time.
+            answer = await self._client.raw_request_async(
+                "post",
+                "/v1/payment_intents",
+                stripe_account=request["account"],
+                idempotency_key=request["idempotency_key"],
+                **request["params"],
+            )
+            return of_intent(answer.data, request)
+        except NeverSentError as error:
+            return NotExecuted(code="not_connected", blame=Blame.NOTHING, detail=str(error))
+        except InterruptedSendError as error:
+            return Unknown(code=error.code, detail=str(error))
+        except stripe.StripeError as error:
+            return _refused(error)
+        except Exception as error:  # noqa: BLE001 - whatever breaks after the first byte, the charge may have happened
+            return Unknown(code="unreadable_answer", detail=type(error).__name__)
+
+    def freeze_void(self, order: VoidOrder) -> str:
+        return _canonical({"account": order.account, "charge": order.charge_processor_ref, "void": order.reference})
+
+    async def void(self, request_text: str) -> VoidAnswer:
+        """A captured charge cannot be voided at Stripe; nothing is sent."""
+        return NotExecuted(code="no_void", blame=Blame.US, detail=f"Stripe has no void: {request_text}")
+
+    async def lookup(self, order: LookupOrder) -> LookupAnswer:
+        """Retrieve by Stripe's id if an answer ever told it, else list the customer's payment intents.
+
+        Never the search API: it lags behind. The list has no upper bound in time because a late execution is exactly
+        what a lookup must not miss.
+        """
+        try:
+            async with asyncio.timeout(self.timing.total_deadline.total_seconds()):
+                return await (self._retrieve(order, order.processor_ref) if order.processor_ref else self._find(order))
+        except (NeverSentError, InterruptedSendError, TimeoutError) as error:
+            return LookupFailed(code="not_reached", detail=str(error))
+        except stripe.StripeError as error:
+            answer = _refused(error)
+            return LookupFailed(code=getattr(answer, "code", f"http_{error.http_status}"), detail=_reason(error))
+        except Exception as error:  # noqa: BLE001 - a lookup that cannot be read proves nothing
+            return LookupFailed(code="unreadable_answer", detail=type(error).__name__)
+
+    async def day_report(self, account: str, day: date) -> None:
+        """Stripe has no settlement report that proves absence."""
+
+    async def close(self) -> None:
+        await self._transport.close()
+
+    async def _retrieve(self, order: LookupOrder, ref: str) -> LookupAnswer:
+        """A missing id is a contradiction (Stripe gave it to us), no absence: the 404 becomes a failed lookup."""
+        intent = _received(
+            await self._intents.retrieve_async(ref, {"expand": ["latest_charge"]}, {"stripe_account": order.account})
+        )
+        if not is_object(intent) or reference_of(intent) != order.reference:
+            return LookupFailed(code="other_reference", detail=f"{ref} is not the charge of {order.reference}")
+        return Found(sighting=sighting_of(intent))
+
+    async def _find(self, order: LookupOrder) -> LookupAnswer:
+        since = int((order.first_send_at - CLOCK_MARGIN).timestamp())
+        params: PaymentIntentListParams = {
+            "customer": order.payer_id,
+            "created": {"gte": since},
+            "limit": PAGE_SIZE,
+            "expand": ["data.latest_charge"],
+        }
+        matches: list[Json] = []
+        as_of: datetime | None = None
+        for _ in range(MAX_PAGES):
+            page = await self._intents.list_async(params, {"stripe_account": order.account})
+            # The first page's clock is the earliest: what came after it may be on no page.
+            as_of = as_of or answered_at(_headers(page))
+            rows, more = _rows(_received(page))
+            matches.extend(row for row in rows if reference_of(row) == order.reference)
+            if not more:
+                return _looked(matches, as_of)
+            params = {**params, "starting_after": str(rows[-1]["id"])}
+        return LookupFailed(code="too_many", detail=f"over {MAX_PAGES * PAGE_SIZE} payment intents since {since}")
+
+
+class _SdkTransport(stripe.HTTPClient):
+    """The SDK's door to our transport."""
+
+    name: ClassVar[str] = "aiohttp"
+
+    def __init__(self, transport: Transport) -> None:
+        super().__init__()
+        self._transport = transport
+
+    async def request_async(
+        self, method: str, url: str, headers: Mapping[str, str], post_data: Any = None
+    ) -> tuple[bytes, int, Mapping[str, str]]:
+        return await self._transport.request(method, url, headers, post_data)
+
+
+def _limits(settings: StripeSettings) -> TransportLimits:
+    return TransportLimits(
+        connections=settings.in_flight,
+        total=settings.timing.total_deadline,
+        read=settings.read_timeout,
+        connect=settings.timing.send_budget,
+    )
+
+
+def _tls(api_base: str) -> ssl.SSLContext | None:
+    """The SDK's own certificate bundle, as its own clients use it; none for a simulator's plain HTTP."""
+    return ssl.create_default_context(cafile=stripe.ca_bundle_path) if api_base.startswith("https:") else None
+
+
+def _canonical(request: Mapping[str, object]) -> str:
+    return json.dumps(request, sort_keys=True, separators=(",", ":"))
+
+
+def _thaw(request_text: str) -> dict[str, Any] | None:
+    """The frozen request, or None: without its key or account a charge must not leave."""
+    try:
+        request = json.loads(request_text)
+    except ValueError:
+        return None
+    if not isinstance(request, dict) or not isinstance(request.get("params"), dict):
+        return None
+    whole = request.get("account") and request.get("idempotency_key") and request["params"].keys() >= _MONEY
+    return request if whole else None
+
+
+def _received(answer: stripe.StripeObject) -> object:
+    """The JSON as it was received; the SDK's objects raise for a missing field."""
+    response = answer.last_response
+    return getattr(response, "data", None)
+
+
+def _headers(answer: stripe.StripeObject) -> Mapping[str, str]:
+    response = answer.last_response
+    return response.headers if response is not None else {}
+
+
+def _refused(error: stripe.StripeError) -> ChargeAnswer:
+    return of_refusal(error.http_status or 0, error.json_body, error.headers or {})
+
+
+def _reason(error: stripe.StripeError) -> str:
+    return f"{type(error).__name__} {error.http_status} {error.request_id or ''}".strip()
+
+
+def _rows(page: object) -> tuple[list[Json], bool]:
+    """The rows of a list and whether more follow. Raises for a page that is not a list: it proves nothing."""
+    if not is_object(page) or not isinstance(rows := page.get("data"), list):
+        raise TypeError("not a list of payment intents")
+    more = page["has_more"] is not False
+    if more and not rows:
+        raise ValueError("an empty page that claims to have a next one")
+    return [row for row in rows if is_object(row)], more
+
+
+def _looked(matches: list[Json], as_of: datetime | None) -> LookupAnswer:
+    if not matches:
+        if as_of is None:
+            return LookupFailed(code="no_date", detail="Stripe's answer has no Date header")
+        return NotFound(as_of=as_of.astimezone(UTC))
+    sightings = sorted((sighting_of(match) for match in matches), key=lambda sighting: _TELLING.index(sighting.seen))
+    return Found(sighting=_noted(sightings[0], matches) if len(matches) > 1 else sightings[0])
+
+
+def _noted(sighting: Sighting, matches: list[Json]) -> Sighting:
+    """Two payment intents under one reference mean a key that was forgotten and used again: say so."""
+    ids = ", ".join(str(match["id"]) for match in matches)
+    match = next(match for match in matches if match["id"] == sighting.processor_ref)
+    return sighting_of(match, detail=f"{len(matches)} payment intents carry this reference: {ids}")

@@ -1,0 +1,158 @@
+"""The simulated Stripe's other routes: reading payment intents and payment methods, refunding."""
+
+import math
+from collections.abc import Mapping
+
+from aiohttp import web
+
+from workers.simulators.ledger import Entry, Move
+from workers.simulators.stripe_api import Wire
+from workers.simulators.stripe_errors import Answer, invalid, missing
+from workers.simulators.stripe_objects import charge_of, created_of, intent_of, list_of, refund_of
+from workers.simulators.stripe_requests import metadata_of
+from workers.simulators.stripe_tables import TEST_METHODS
+from workers.simulators.vault import Method
+
+MOST_ROWS = 100
+DEFAULT_ROWS = 10
+
+
+async def get_intent(wire: Wire, request: web.Request) -> web.StreamResponse:
+    entered = await wire.enter(request)
+    if isinstance(entered, web.Response):
+        return entered
+    caller, query = entered
+    ref = request.match_info["ref"]
+    behaviour = wire.core.vault.take("lookup", Method(caller.account, "", ""))
+    return await wire.perform(request, caller, behaviour, lambda: _intent(wire, caller.account, ref, query))
+
+
+async def list_intents(wire: Wire, request: web.Request) -> web.StreamResponse:
+    entered = await wire.enter(request)
+    if isinstance(entered, web.Response):
+        return entered
+    caller, query = entered
+    behaviour = wire.core.vault.take("lookup", Method(caller.account, query.get("customer", ""), ""))
+    return await wire.perform(request, caller, behaviour, lambda: _intents(wire, caller.account, query))
+
+
+async def create_refund(wire: Wire, request: web.Request) -> web.StreamResponse:
+    entered = await wire.enter(request)
+    if isinstance(entered, web.Response):
+        return entered
+    caller, form = entered
+    checked = _refundable(wire, caller.account, form)
+    if isinstance(checked, Answer):
+        return wire.respond(checked)
+    entry, amount_minor = checked
+    behaviour = wire.core.vault.take("refund", Method(entry.account, entry.payer, entry.token))
+
+    def execute() -> Answer:
+        # Checked again: a late execution finds what happened meanwhile.
+        again = _refundable(wire, caller.account, form)
+        if isinstance(again, Answer):
+            return again
+        refund = wire.book.refund(entry, amount_minor, reference=caller.key, metadata=metadata_of(form))
+        return Answer(200, refund_of(refund))
+
+    return await wire.perform(request, caller, behaviour, execute)
+
+
+async def get_refund(wire: Wire, request: web.Request) -> web.StreamResponse:
+    entered = await wire.enter(request)
+    if isinstance(entered, web.Response):
+        return entered
+    caller, _ = entered
+    ref = request.match_info["ref"]
+    entry = wire.book.find(caller.account, ref)
+    if entry is None or entry.kind is not Move.REFUND:
+        return wire.respond(missing("refund", ref, "id", status=404))
+    return wire.respond(Answer(200, refund_of(entry)))
+
+
+async def list_refunds(wire: Wire, request: web.Request) -> web.StreamResponse:
+    entered = await wire.enter(request)
+    if isinstance(entered, web.Response):
+        return entered
+    caller, query = entered
+    ref = query.get("payment_intent") or query.get("charge") or ""
+    charge = wire.book.find(caller.account, ref)
+    if charge is None:
+        return wire.respond(missing("payment_intent", ref, "payment_intent"))
+    refunds = [each for each in wire.core.ledger.children(charge) if each.kind is Move.REFUND]
+    return wire.respond(Answer(200, list_of([refund_of(each) for each in refunds[::-1]], more=False, url=request.path)))
+
+
+async def get_charge(wire: Wire, request: web.Request) -> web.StreamResponse:
+    entered = await wire.enter(request)
+    if isinstance(entered, web.Response):
+        return entered
+    caller, _ = entered
+    ref = request.match_info["ref"]
+    entry = wire.book.find(caller.account, ref)
+    if entry is None:
+        return wire.respond(missing("charge", ref, "id", status=404))
+    return wire.respond(Answer(200, charge_of(entry)))
+
+
+async def get_method(wire: Wire, request: web.Request) -> web.StreamResponse:
+    entered = await wire.enter(request)
+    if isinstance(entered, web.Response):
+        return entered
+    caller, _ = entered
+    token = request.match_info["ref"]
+    owners = [each for each in wire.core.vault.belongs_to(token) if each.account == caller.account]
+    if not owners and token not in TEST_METHODS:
+        return wire.respond(missing("PaymentMethod", token, "payment_method", status=404))
+    kind = "us_bank_account" if token.startswith("pm_usBankAccount") else "card"
+    customer = owners[0].payer if len(owners) == 1 else None
+    method = {"id": token, "object": "payment_method", "customer": customer, "livemode": False, "type": kind}
+    return wire.respond(Answer(200, method))
+
+
+def _intent(wire: Wire, account: str, ref: str, query: Mapping[str, str]) -> Answer:
+    entry = wire.book.find(account, ref)
+    if entry is None or entry.kind is not Move.CHARGE or not ref.startswith("pi_"):
+        return missing("payment_intent", ref, "intent", status=404)
+    return Answer(200, intent_of(entry, expanded=_expands(query, "latest_charge")))
+
+
+def _intents(wire: Wire, account: str, query: Mapping[str, str]) -> Answer:
+    limit = int(query.get("limit", DEFAULT_ROWS))
+    if not 1 <= limit <= MOST_ROWS:
+        return invalid("This value must be between 1 and 100 (inclusive).", param="limit")
+    since, until = float(query.get("created[gte]", 0)), float(query.get("created[lte]", math.inf))
+    found = [
+        entry for entry in wire.book.intents(account, query.get("customer", "")) if since <= created_of(entry) <= until
+    ]
+    after = query.get("starting_after")
+    if after is not None:
+        places = [place for place, entry in enumerate(found) if entry.processor_ref == after]
+        if not places:
+            return missing("payment_intent", after, "starting_after")
+        found = found[places[0] + 1 :]
+    expanded = _expands(query, "data.latest_charge")
+    rows = [intent_of(entry, expanded=expanded) for entry in found[:limit]]
+    return Answer(200, list_of(rows, more=len(found) > limit, url="/v1/payment_intents"))
+
+
+def _expands(query: Mapping[str, str], field: str) -> bool:
+    return any(name.startswith("expand[") and value == field for name, value in query.items())
+
+
+def _refundable(wire: Wire, account: str, form: Mapping[str, str]) -> tuple[Entry, int] | Answer:
+    ref = form.get("payment_intent") or form.get("charge") or ""
+    entry = wire.book.find(account, ref)
+    if entry is None or entry.kind is not Move.CHARGE:
+        return missing("payment_intent", ref, "payment_intent", status=404)
+    left_minor = wire.book.refundable_minor(entry)
+    if entry.state == "charged_back":
+        return invalid("This charge has been charged back and cannot be refunded.", code="charge_disputed")
+    if left_minor <= 0:
+        return invalid(f"Charge {ref} has already been refunded.", code="charge_already_refunded")
+    amount_minor = int(form.get("amount", left_minor))
+    if not 1 <= amount_minor <= left_minor:
+        return invalid(
+            f"Refund amount ({amount_minor}) is greater than unrefunded amount on charge ({left_minor})", param="amount"
+        )
+    return entry, amount_minor
