@@ -41,7 +41,7 @@ class WorkerSettings(Settings):
     database_connections: int = Field(default=4, ge=2)
     sweep_every_s: float = Field(default=1.0, gt=0)
 
-    vantage_rest_url: str = Field(default="https://api.propay.com/protectpay", pattern=r"^https?://")
+    vantage_rest_url: str = Field(default="https://api.propay.com", pattern=r"^https?://")
     vantage_xml_url: str = Field(default="https://xmlapi.propay.com/API/PropayAPI.aspx", pattern=r"^https?://")
     vantage_report_url: str = Field(default="https://reporting.vantagepay.io", pattern=r"^https?://")
     vantage_biller_account_id: str | None = None

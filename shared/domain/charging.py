@@ -29,6 +29,7 @@ from shared.domain.settlement_day import settlement_day
 from shared.domain.snapshot import Attempt, Finding, Payment, Step, step
 
 _OPEN = (State.SENDING, State.UNKNOWN)
+_NOTHING_TAKEN = (State.QUEUED, State.DECLINED, State.FAILED, State.SKIPPED, State.CANCELED)
 _RELEASED: dict[str, Any] = {"claim_token": None, "lease_until": None, "on_wire": False}
 
 
@@ -90,12 +91,17 @@ def money_taken(payment: Payment, attempt: Attempt, money: Money, *, now: dateti
         open_sends=0,
         finished_at=attempt.finished_at or now,
     )
+    if payment.state in _NOTHING_TAKEN:
+        # Of an older attempt too: a payment whose money is taken must neither be sent again nor leave its invoice open.
+        return _paid_after_all(payment, paid, money, now=now)
     if attempt.id != payment.current_attempt:
         return _older_attempt_paid(payment, attempt, paid, now=now)
+    if payment.state is State.PROCESSING and not money.settled:
+        return _review(payment, paid, "the processor approved what it was still to settle at once")
     if payment.state in (*_OPEN, State.PROCESSING):
         return _paid(payment, paid, money, now=now)
-    if payment.state in (State.QUEUED, State.DECLINED, State.FAILED, State.SKIPPED, State.CANCELED):
-        return _paid_after_all(payment, paid, money, now=now)
+    if payment.state is State.VOIDED and money.settled:
+        return _settled_after_void(payment, attempt, paid, now=now)
     if payment.state is State.APPROVED and money.settled:
         return step(
             payment,
@@ -143,9 +149,38 @@ def _paid_after_all(payment: Payment, paid: Attempt, money: Money, *, now: datet
         attempt=replace(paid, surplus_at=now) if target is State.SURPLUS else paid,
         detail={"was": payment.state.value},
         **_RELEASED,
+        current_attempt=paid.id,
         next_check_at=None if target is State.SETTLED else now + schedule.SETTLEMENT_CHECK,
-        review_reason=f"money was taken after the payment was {payment.state}",
+        review_reason=_also(payment, f"money was taken after the payment was {payment.state}"),
         finished_at=now,
+    )
+
+
+def _settled_after_void(payment: Payment, attempt: Attempt, paid: Attempt, *, now: datetime) -> Step | None:
+    """A void was believed and the charge is settled all the same: a person must see it."""
+    reason = f"{attempt.reference} is settled although its void was confirmed"
+    finding = Finding(kind="settled_after_void", detail=reason)
+    if not payment.invoice_held:
+        return step(
+            payment,
+            Event.SEEN_SETTLED,
+            State.SETTLED,
+            attempt=paid,
+            next_check_at=None,
+            review_reason=_also(payment, reason),
+            finding=finding,
+        )
+    if attempt.surplus_at is not None:
+        return None
+    # Another payment holds the invoice: this one cannot take it back.
+    return step(
+        payment,
+        Event.OBSERVE,
+        State.VOIDED,
+        attempt=replace(paid, surplus_at=now),
+        detail={"fact": reason},
+        review_reason=_also(payment, reason),
+        finding=finding,
     )
 
 
@@ -158,13 +193,15 @@ def _older_attempt_paid(payment: Payment, attempt: Attempt, paid: Attempt, *, no
         payment.state,
         attempt=replace(paid, surplus_at=now),
         detail={"fact": "an older attempt took money", "attempt": attempt.n},
-        review_reason=payment.review_reason or f"attempt {attempt.n} took money although a newer one was made",
+        review_reason=_also(payment, f"attempt {attempt.n} took money although a newer one was made"),
         finding=Finding(kind="surplus_attempt", detail=f"{attempt.reference} took {attempt.amount_minor}"),
     )
 
 
 def processing(payment: Payment, attempt: Attempt, processor_ref: str, *, now: datetime) -> Step | None:
-    """The processor accepted and will answer later."""
+    """The processor accepted and will answer later. A look that began before the outcome was known tells nothing."""
+    if attempt.outcome not in (None, "not_executed"):
+        return None
     known = replace(attempt, outcome="processing", processor_ref=processor_ref, open_sends=0)
     if payment.current_attempt == attempt.id and payment.state in _OPEN:
         return step(
@@ -175,8 +212,6 @@ def processing(payment: Payment, attempt: Attempt, processor_ref: str, *, now: d
             **_RELEASED,
             next_check_at=schedule.next_lookup(now, attempt.lookups),
         )
-    if payment.state is State.PROCESSING:
-        return None
     return _review(payment, known, "the processor works on an attempt that was given up")
 
 
@@ -238,7 +273,10 @@ def not_executed(
     pause = retry_after or schedule.retry_pause(payment.attempts)
     same_day = settlement_day(attempt.last_send_at) == settlement_day(evidence_at)
     match blame:
-        case Blame.NOTHING | Blame.MERCHANT if schedule.retry_pause(payment.attempts) and pause and same_day:
+        # Nothing is sent again by itself while a person has to look at what an earlier attempt did.
+        case Blame.NOTHING | Blame.MERCHANT if (
+            schedule.retry_pause(payment.attempts) and pause and same_day and not payment.review_reason
+        ):
             due = now + (schedule.MERCHANT_HOLD if blame is Blame.MERCHANT else pause)
             return step(
                 payment,
@@ -278,7 +316,7 @@ def _ended(
         next_check_at=None,
         reason_code=reason.value,
         reason_raw_code=over.outcome_code,
-        review_reason=review or payment.review_reason,
+        review_reason=_also(payment, review) if review else payment.review_reason,
         finished_at=now,
     )
 
@@ -389,9 +427,12 @@ def _returned(
     payment: Payment, attempt: Attempt, sighting: Sighting, event: Event, target: State, *, now: datetime
 ) -> Step | None:
     """The money was taken and given back, not by us: say so."""
+    if payment.current_attempt == attempt.id and payment.state is State.PROCESSING:
+        return _settled_and_returned(payment, attempt, sighting, now=now)
     if payment.current_attempt != attempt.id or payment.state not in (*_OPEN, State.APPROVED, State.SETTLED):
         return None
     kind = "outside_void" if target is State.VOIDED else "outside_refund"
+    finding = Finding(kind=kind, detail=f"{attempt.reference}: done outside of Batchpay")
     return step(
         payment,
         event,
@@ -407,7 +448,30 @@ def _returned(
         **_RELEASED,
         next_check_at=None,
         finished_at=now,
-        finding=Finding(kind=kind, detail=f"{attempt.reference}: done outside of Batchpay"),
+        finding=finding,
+    )
+
+
+def _settled_and_returned(payment: Payment, attempt: Attempt, sighting: Sighting, *, now: datetime) -> Step:
+    """The first thing seen of a bank debit is that it was given back: so it had settled. A person takes it from here."""
+    reason = f"{attempt.reference} settled and was given back outside of Batchpay"
+    return step(
+        payment,
+        Event.SETTLE,
+        State.SETTLED,
+        attempt=replace(
+            attempt,
+            outcome="settled",
+            processor_ref=sighting.processor_ref,
+            history_ref=sighting.history_ref or attempt.history_ref,
+            open_sends=0,
+            finished_at=now,
+        ),
+        **_RELEASED,
+        next_check_at=None,
+        finished_at=now,
+        review_reason=_also(payment, reason),
+        finding=Finding(kind="outside_refund", detail=reason),
     )
 
 
@@ -422,7 +486,7 @@ def _observe(payment: Payment, attempt: Attempt, fact: str) -> Step:
 
 
 def _review(payment: Payment, attempt: Attempt, reason: str) -> Step | None:
-    if payment.review_reason == reason:
+    if reason in (payment.review_reason or ""):
         return None
     return step(
         payment,
@@ -430,9 +494,15 @@ def _review(payment: Payment, attempt: Attempt, reason: str) -> Step | None:
         payment.state,
         attempt=attempt,
         detail={"fact": reason},
-        review_reason=payment.review_reason or reason,
+        review_reason=_also(payment, reason),
         finding=Finding(kind="review", detail=reason),
     )
+
+
+def _also(payment: Payment, reason: str) -> str:
+    """The review's reasons with one more: none hides another, and each is there once."""
+    known = payment.review_reason
+    return reason if not known else known if reason in known else f"{known}; {reason}"
 
 
 def money_delta(payment_before: State, payment_after: State, amount_minor: int) -> int:

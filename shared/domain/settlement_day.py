@@ -4,7 +4,7 @@ Weekends and holidays settle like any day here: the published rule names none, a
 an absence final later, never earlier. Which day a charge really fell on is told by the report, not computed.
 """
 
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 NEW_YORK = ZoneInfo("America/New_York")
@@ -22,8 +22,8 @@ def settlement_day(at: datetime) -> date:
 
 
 def cut_off(day: date) -> datetime:
-    """The moment from which a charge belongs to the day after `day`."""
-    return datetime.combine(day, CUT_OFF, NEW_YORK)
+    """The moment from which a charge belongs to the day after `day`, in UTC: hours added to it are real hours."""
+    return datetime.combine(day, CUT_OFF, NEW_YORK).astimezone(UTC)
 
 
 def days_of_send(last_send_at: datetime, total_deadline: timedelta) -> tuple[date, ...]:
@@ -31,8 +31,9 @@ def days_of_send(last_send_at: datetime, total_deadline: timedelta) -> tuple[dat
 
     It may execute until its answer would have been due, plus a margin; over a cut-off that is two days.
     """
-    first = settlement_day(last_send_at - CLOCK_MARGIN)
-    last = settlement_day(last_send_at + total_deadline + CLOCK_MARGIN)
+    sent_at = last_send_at.astimezone(UTC)
+    first = settlement_day(sent_at - CLOCK_MARGIN)
+    last = settlement_day(sent_at + total_deadline + CLOCK_MARGIN)
     return (first,) if first == last else (first, last)
 
 

@@ -11,7 +11,7 @@ from shared.domain.answers import NotExecuted, Seen, Sighting, Unknown, VoidAnsw
 from shared.domain.payment import Event, State
 from shared.domain.reasons import Reason
 from shared.domain.settlement_day import REPORT_DELAY, cut_off, settlement_day
-from shared.domain.snapshot import Attempt, Payment, Step, step
+from shared.domain.snapshot import Attempt, Finding, Payment, Step, step
 from shared.domain.words import AttemptKind, ProcessorName
 
 _RELEASED: dict[str, Any] = {"claim_token": None, "lease_until": None}
@@ -184,7 +184,21 @@ def seen(payment: Payment, void: Attempt, sighting: Sighting, *, now: datetime) 
                 next_check_at=None,
                 reason_code=Reason.TOO_LATE_TO_VOID.value,
             )
-        case Seen.APPROVED | Seen.PROCESSING | Seen.DECLINED | Seen.REFUNDED | Seen.OTHER:
+        case Seen.REFUNDED:
+            # Only what is settled can be refunded, so the void is too late and can never succeed.
+            reason = f"{sighting.reference} was refunded outside of Batchpay while its void was asked for"
+            return step(
+                payment,
+                Event.TOO_LATE,
+                State.SETTLED,
+                attempt=replace(void, outcome="refused", open_sends=0, finished_at=now),
+                **_RELEASED,
+                next_check_at=None,
+                reason_code=Reason.TOO_LATE_TO_VOID.value,
+                review_reason=f"{payment.review_reason}; {reason}" if payment.review_reason else reason,
+                finding=Finding(kind="outside_refund", detail=reason),
+            )
+        case Seen.APPROVED | Seen.PROCESSING | Seen.DECLINED | Seen.OTHER:
             # Neither voided nor settled: between cut-off and settlement neither a void nor a refund works.
             return None
         case _:

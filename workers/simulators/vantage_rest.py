@@ -120,10 +120,14 @@ class Rest:
         def word(outcome: Outcome) -> bytes:
             return charge_answer(outcome, amount, book.switches)
 
+        def pseudo(code: int, now: datetime) -> bytes:
+            outcome = book.decline(order, code, now)
+            return pseudo_approval_answer(outcome, amount) if outcome.code == code else word(outcome)
+
         return Task(
             deed=lambda now: word(book.charge(order, now)),
             refuse=lambda code, now: word(book.decline(order, code, now)),
-            pseudo=lambda code, now: pseudo_approval_answer(book.decline(order, code, now), amount),
+            pseudo=pseudo,
         )
 
     # --- void and refund ----------------------------------------------------------------------------------------------

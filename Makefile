@@ -1,0 +1,44 @@
+# Batchpay: `make` lists what there is. Every target sets up what it needs.
+
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+BIN := .venv/bin
+# One worker for each core, and at least three: most tests wait for servers, not for the processor.
+WORKERS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 3); [ $$n -gt 3 ] && echo $$n || echo 3)
+
+.PHONY: help
+help: ## List the targets
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: .venv/.synced ## Prepare this machine: .venv from uv.lock, and RabbitMQ if it is missing
+	@.ci/rabbitmq
+
+.venv/.synced: uv.lock pyproject.toml .ci/python
+	@.ci/python
+	@touch $@
+
+.PHONY: demo
+demo: setup ## Charge sample batches at both simulated processors and compare the ledgers
+	@$(BIN)/batchpay demo
+
+.PHONY: up
+up: setup ## Run the whole system here, with simulated processors, until Ctrl-C
+	@$(BIN)/batchpay up
+
+.PHONY: check
+check: .venv/.synced ## Format, lint, types and import contracts
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+.PHONY: test
+test: setup check ## Everything that must pass: check, then all tests on real servers
+	@# A file stays on one worker, because its tests may share servers that they stop and kill.
+	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile
+
+.PHONY: clean
+clean: ## Remove what was made here: environment, tools and caches
+	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist run
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,368 @@
+"""The HTTP interface: what callers send and get. Amounts are integer minor units, times ISO 8601 in UTC."""
+
+from collections import Counter
+from datetime import date
+from typing import Annotated, Final, Literal, Self
+from uuid import UUID
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from schemas.events import BatchStatus, PaymentState
+
+# A practice's largest evening run is a tenth of this; one submit of it takes seconds and some megabytes.
+MOST_INVOICES: Final = 50_000
+MOST_ROWS: Final = 200
+MOST_ROWS_OF_REPORT: Final = 1_000
+_LONGEST_SEARCH: Final = 100
+
+Minor = Annotated[int, Field(ge=0, le=2**53 - 1, description="Integer minor units (cents for USD).")]
+Count = Annotated[int, Field(ge=0, le=2**31 - 1)]
+
+
+def _no_null_byte(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("text holds no null byte")
+    return text
+
+
+def _each_once(invoices: list[str]) -> list[str]:
+    if len(set(invoices)) != len(invoices):
+        twice, _ = Counter(invoices).most_common(1)[0]
+        raise ValueError(f"the invoice {twice!r} is listed twice")
+    return invoices
+
+
+def _blank_is_none(number: object) -> object:
+    return (number.strip() or None) if isinstance(number, str) else number
+
+
+Text = Annotated[str, AfterValidator(_no_null_byte)]
+InvoiceId = Annotated[Text, Field(min_length=1, max_length=200)]
+Search = Annotated[Text, Field(max_length=_LONGEST_SEARCH)]
+# JSON has no dates: a text is read as one although the model is strict.
+JsonDate = Annotated[date, Field(strict=False)]
+PaymentNumber = Annotated[
+    Annotated[str, Field(pattern=r"^[A-Za-z0-9](?:[A-Za-z0-9 -]{0,28}[A-Za-z0-9-])?$", max_length=30)] | None,
+    BeforeValidator(_blank_is_none),
+    Field(description="Letters, digits, dash, space. Blank: every payment gets its own number."),
+]
+
+
+class Sent(BaseModel):
+    """Base of what callers send: exact types, no unknown fields."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Answer(BaseModel):
+    """Base of what callers get."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class InvoiceFilter(Sent):
+    """Open invoices that fit all of this. An invoice fits a range of dates if any of its sessions does."""
+
+    service_from: JsonDate | None = None
+    service_to: JsonDate | None = None
+    client: Search | None = None
+    invoice: Search | None = None
+    card: Search | None = Field(default=None, description="Part of brand and last four digits: `visa 42`.")
+    amount_from_minor: Minor | None = None
+    amount_to_minor: Minor | None = None
+    sessions_from: Count | None = None
+    sessions_to: Count | None = None
+
+    def wanted(self) -> dict[str, str | int]:
+        """The keys of the SQL function `invoices_matching`."""
+        return self.model_dump(mode="json", include=set(InvoiceFilter.model_fields), exclude_none=True)
+
+
+class InvoiceQuery(InvoiceFilter):
+    """The wizard's list, from a query string."""
+
+    model_config = ConfigDict(strict=False)
+
+    show: Literal["all", "ready", "blocked"] = "all"
+    sort: Literal["client", "invoice", "service_date", "sessions", "card", "amount"] = "client"
+    order: Literal["asc", "desc"] = "asc"
+    cursor: Annotated[str, Field(max_length=2000)] | None = None
+    limit: Annotated[int, Field(ge=1, le=MOST_ROWS)] = 25
+
+
+class BatchQuery(Sent):
+    """The history, from a query string."""
+
+    model_config = ConfigDict(strict=False)
+
+    show: Literal["pending", "posted", "all"] = "all"
+    sort: Literal["submitted", "number", "submitted_by", "status", "total", "approved", "declined", "unfinished"] = (
+        "submitted"
+    )
+    order: Literal["asc", "desc"] = "desc"
+    cursor: Annotated[str, Field(max_length=2000)] | None = None
+    limit: Annotated[int, Field(ge=1, le=MOST_ROWS)] = 25
+
+
+class PaymentQuery(Sent):
+    """A batch's report, from a query string."""
+
+    model_config = ConfigDict(strict=False)
+
+    cursor: Annotated[str, Field(max_length=2000)] | None = None
+    limit: Annotated[int, Field(ge=1, le=MOST_ROWS_OF_REPORT)] = 100
+
+
+class Selection(Sent):
+    """Either invoices by upstream's ids, or all ready ones that match a filter."""
+
+    invoices: (
+        Annotated[list[InvoiceId], Field(min_length=1, max_length=MOST_INVOICES), AfterValidator(_each_once)] | None
+    ) = None
+    matching: InvoiceFilter | None = Field(
+        default=None,
+        description="All that match and can be charged; invoices reopened by a void or refund are left out.",
+    )
+    payment_number: PaymentNumber = None
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if (self.invoices is None) == (self.matching is None):
+            raise ValueError("give either `invoices` or `matching`")
+        return self
+
+
+class PreviewRequest(Selection):
+    pass
+
+
+class ControlTotals(Sent):
+    """What the user saw and confirmed."""
+
+    count: Annotated[int, Field(ge=1, le=MOST_INVOICES)]
+    total_minor: Annotated[int, Field(ge=1, le=2**53 - 1)]
+
+
+class SubmitRequest(Selection):
+    control: ControlTotals
+
+
+class Fault(Answer):
+    """One thing that is wrong, and what to do about it."""
+
+    field: str
+    value: str | int | bool | None = None
+    code: str
+    message: str
+    fix: str
+
+
+class Problem(Answer):
+    """RFC 9457. `code` is stable; `errors` names every fault at once."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    request_id: str
+    errors: list[Fault] = []
+
+
+class Warn(Answer):
+    """Nothing is wrong; a person should know."""
+
+    code: str
+    message: str
+
+
+class Why(Answer):
+    """A reason why an invoice cannot be charged."""
+
+    code: str
+    message: str
+    fix: str
+
+
+class BlockedInvoice(Answer):
+    invoice: str
+    number: str | None
+    reasons: list[Why]
+
+
+class Preview(Answer):
+    """What a submit of this selection would do. Send `control` back with it."""
+
+    selected: int
+    control: ControlTotals | None = Field(description="Null if nothing of the selection can be charged.")
+    currency: str
+    processor: str
+    next_payment_number: str
+    blocked: list[BlockedInvoice]
+    warnings: list[Warn]
+
+
+class SubmittedBatch(Answer):
+    """The batch that was submitted; the same answer for the same Idempotency-Key."""
+
+    id: UUID
+    number: str
+    submitted_at: AwareDatetime
+    submitted_by: str
+    processor: str
+    currency: str
+    count: int
+    total_minor: int
+    payment_number: str | None
+    first_payment_number: str | None
+    last_payment_number: str | None
+    warnings: list[Warn]
+
+
+class Amounts(Answer):
+    count: int
+    amount_minor: int
+
+
+class BatchItem(Answer):
+    """A line of the history. Amounts of a group are sums over its payments now."""
+
+    id: UUID
+    number: str
+    status: BatchStatus
+    posting: Literal["pending", "posted"]
+    processor: str
+    currency: str
+    payment_number: str | None
+    first_payment_number: str | None
+    last_payment_number: str | None
+    submitted_by: str
+    submitted_at: AwareDatetime
+    total: Amounts
+    approved: Amounts
+    declined: Amounts = Field(description="Declined, skipped and failed.")
+    unfinished: Amounts
+    returned: Amounts = Field(description="Voided and refunded.")
+    canceled: Amounts
+    in_review: int
+    void_requested_at: AwareDatetime | None
+    finished_at: AwareDatetime | None
+    posted_at: AwareDatetime | None
+    own_rows_only: bool = Field(description="True where payments of other clinicians' clients are not counted.")
+
+
+class BatchPage(Answer):
+    items: list[BatchItem]
+    next_cursor: str | None
+
+
+class Method(Answer):
+    type: str
+    brand: str
+    last4: str
+    exp_month: int | None
+    exp_year: int | None
+
+
+class InvoiceItem(Answer):
+    """An invoice with an amount due. `reasons` is empty if it can be charged now."""
+
+    invoice: str
+    number: str
+    client: str
+    client_name: str
+    currency: str
+    total_minor: int
+    amount_due_minor: int
+    issued_on: date
+    first_service_on: date | None
+    last_service_on: date | None
+    sessions: int
+    sessions_outside_range: int
+    reopened: bool = Field(description="By a void or refund: only charged again if selected by hand.")
+    method: Method | None
+    reasons: list[Why]
+
+
+class MatchingInvoices(Answer):
+    """How many invoices the filter leaves, on all pages."""
+
+    all: Amounts
+    ready: Amounts
+    ready_reopened: int
+
+
+class InvoicePage(Answer):
+    items: list[InvoiceItem]
+    matching: MatchingInvoices
+    next_cursor: str | None
+
+
+class PaymentReason(Answer):
+    code: str
+    category: str | None
+    message: str
+
+
+class PaymentItem(Answer):
+    """A row of the report."""
+
+    id: UUID
+    batch: UUID
+    batch_number: str
+    invoice: str
+    invoice_number: str
+    client: str
+    client_name: str
+    first_service_on: date | None
+    last_service_on: date | None
+    sessions: int
+    method: Method
+    number: str
+    amount_minor: int
+    currency: str
+    processor: str
+    state: PaymentState
+    reason: PaymentReason | None
+    processor_reference: str | None
+    in_review: bool
+    void_requested_at: AwareDatetime | None
+    created_at: AwareDatetime
+    finished_at: AwareDatetime | None
+
+
+class PaymentPage(Answer):
+    items: list[PaymentItem]
+    next_cursor: str | None
+
+
+class PaymentStep(Answer):
+    at: AwareDatetime
+    event: str
+    from_state: str
+    to_state: str
+    actor: str
+
+
+class PaymentAttempt(Answer):
+    n: int
+    kind: str
+    reference: str
+    amount_minor: int
+    processor_reference: str | None
+    outcome: str | None
+    outcome_code: str | None
+    first_sent_at: AwareDatetime
+    finished_at: AwareDatetime | None
+
+
+class PaymentDetail(Answer):
+    payment: PaymentItem
+    steps: list[PaymentStep]
+    attempts: list[PaymentAttempt]
+
+
+class VoidAnswer(Answer):
+    """How many payments each result was reached for. The processor's own answers show in the report, later."""
+
+    results: dict[str, int]

@@ -1,0 +1,15 @@
+"""The command line `batchpay`: one module per command, registered here."""
+
+import typer
+
+from services.cli import demo, up
+from services.cli.import_folder import import_folder
+from services.cli.migrate import migrate
+from services.cli.token import token
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app.command("import")(import_folder)
+app.command()(migrate)
+app.command()(token)
+app.command("demo")(demo.run)
+app.command("up")(up.run)

@@ -1,0 +1,43 @@
+"""`batchpay token`: mints a bearer token for development."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+import typer
+
+from services.submit.auth import SHORTEST_SECRET_BYTES, Permission, mint
+from shared.settings import SubmitSettings
+
+
+def token(
+    practice: Annotated[str, typer.Argument(help="Upstream's id of the practice.")],
+    *,
+    subject: Annotated[str, typer.Option(help="Who acts; it is written to the audit log.")] = "developer",
+    permission: Annotated[
+        list[Permission] | None, typer.Option(help="Repeat for several; without it: billing, void and refund.")
+    ] = None,
+    clinician: Annotated[str | None, typer.Option(help="Upstream's id; adds own_clients.")] = None,
+    hours: Annotated[int, typer.Option(min=1, max=24 * 30)] = 8,
+) -> None:
+    """Print a token that is signed with BATCHPAY_JWT_SECRET."""
+    settings = SubmitSettings()
+    secret = settings.jwt_secret.get_secret_value() if settings.jwt_secret else ""
+    if len(secret.encode()) < SHORTEST_SECRET_BYTES:
+        typer.echo(f"Set BATCHPAY_JWT_SECRET to at least {SHORTEST_SECRET_BYTES} characters.", err=True)
+        raise typer.Exit(2)
+    permissions = permission or [Permission.BILLING, Permission.VOID, Permission.REFUND]
+    if clinician is not None and Permission.OWN_CLIENTS not in permissions:
+        permissions = [*permissions, Permission.OWN_CLIENTS]
+    typer.echo(
+        mint(
+            secret,
+            subject=subject,
+            practice=practice,
+            permissions=[one.value for one in permissions],
+            clinician=clinician,
+            audience=settings.jwt_audience,
+            issuer=settings.jwt_issuer,
+            now=datetime.now(UTC),
+            lifetime=timedelta(hours=hours),
+        )
+    )

@@ -1,0 +1,37 @@
+"""`batchpay up`."""
+
+import signal
+import threading
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from services.development import demo
+from services.development.sandbox import sandbox
+from services.development.servers import development_servers
+
+_SAMPLE = Path(demo.__file__).parent / "sample"
+
+
+def run(
+    folder: Annotated[Path, typer.Option(help="The export whose vault.csv scripts the simulators.")] = _SAMPLE,
+    run_directory: Annotated[Path, typer.Option(help="Where logs and the simulators' state go.")] = Path("run"),
+    port: Annotated[int, typer.Option(help="Port of the HTTP interface.")] = 8080,
+) -> None:
+    """Run the whole system on this machine with simulated processors until Ctrl-C."""
+    console = Console()
+    stop = threading.Event()
+    with (
+        development_servers() as servers,
+        sandbox(servers, vault=folder / "vault.csv", run_directory=run_directory, api_port=port) as box,
+    ):
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stop.set())
+        console.print(f"Batchpay answers on {box.api_url}. Servers: {servers.kind}. Logs: {run_directory}/")
+        console.print("In another terminal, first set:")
+        for name in ("BATCHPAY_DATABASE_URL", "BATCHPAY_AMQP_URL", "BATCHPAY_JWT_SECRET"):
+            console.print(f"  export {name}='{box.environment[name]}'", soft_wrap=True)
+        stop.wait()
+        console.print("Draining")

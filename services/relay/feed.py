@@ -1,0 +1,130 @@
+"""One command lane: from the outbox to a short queue, fair between batches."""
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, Final
+from uuid import UUID
+
+from dramatiq import Message
+from psycopg import Connection
+
+from schemas.commands import CHARGE_ACTORS, CHARGE_QUEUES, VOID_ACTOR, VOID_QUEUE
+from shared.messaging.publish import Outgoing, Publisher
+from shared.store import outbox
+from shared.store.outbox import CommandRow
+
+# Where each lane's hints go: queue and actor.
+LANES: Final = {f"charge.{name}": (queue, CHARGE_ACTORS[name]) for name, queue in CHARGE_QUEUES.items()} | {
+    "void": (VOID_QUEUE, VOID_ACTOR)
+}
+
+# Work that waits in RabbitMQ is in its final order, so only this much of it does: enough to keep workers busy until the
+# next look, little enough for a small batch that comes behind a large one.
+QUEUED_S: Final = 0.1
+# Queued whatever the rate: the first messages of a lane, from which its rate is learned.
+QUEUED_AT_LEAST: Final = 64
+# The estimate of a rate rises at once and falls by this share at each look, so that one pause does not starve workers.
+RATE_SMOOTHING: Final = 0.1
+# A look at a queue that was full, and the longest wait for rows that nobody has announced.
+LOOK_AGAIN_S: Final = 0.03
+POLL_S: Final = 1.0
+# Batches served in one round; the next round goes on behind them.
+BATCHES_AT_MOST: Final = 100
+
+_BEFORE_ALL: Final = UUID(int=0)
+
+
+class Feed:
+    """Keeps one lane's queue short and filled in turns from all its batches."""
+
+    def __init__(self, lane: str, *, queued_at_most: int) -> None:
+        self._lane = lane
+        self._queue, self._actor = LANES[lane]
+        self._queued_at_most = queued_at_most
+        self._last_batch = _BEFORE_ALL
+        self._last_look_s = 0.0
+        self._last_depth = 0
+        self._rate = 0.0
+
+    def top_up(self, connection: Connection[Any], publisher: Publisher) -> float:
+        """Publish what there is room for; return the seconds until the next look is worth it."""
+        batches = self._next_batches(connection)
+        if not batches:
+            return POLL_S
+        depth = publisher.depth(self._queue)
+        if depth is None:
+            return POLL_S
+        self._learn_rate(depth, now_s=time.monotonic())
+        room = min(self._queued_at_most, max(QUEUED_AT_LEAST, round(self._rate * QUEUED_S))) - depth
+        if room <= 0:
+            return LOOK_AGAIN_S
+        batches = batches[:room]
+        with connection.transaction():
+            each = -(-room // len(batches))
+            rows = in_turns(outbox.take_commands(connection, lane=self._lane, batches=batches, each=each))
+            arrived = publish_rows(
+                connection, publisher, [row.id for row in rows], [self._message(row) for row in rows]
+            )
+        self._last_batch = batches[-1]
+        self._last_depth = depth + arrived
+        if rows or len(batches) == BATCHES_AT_MOST:
+            return 0.0 if depth == 0 and arrived else LOOK_AGAIN_S
+        due_s = outbox.next_due_s(connection, lane=self._lane, batches=batches)
+        return POLL_S if due_s is None else min(POLL_S, max(LOOK_AGAIN_S, due_s))
+
+    def _next_batches(self, connection: Connection[Any]) -> list[UUID]:
+        """The batches whose turn it is: those behind the last one served, then from the beginning."""
+        behind = outbox.waiting_batches(connection, lane=self._lane, after=self._last_batch, at_most=BATCHES_AT_MOST)
+        if len(behind) == BATCHES_AT_MOST or self._last_batch == _BEFORE_ALL:
+            return behind
+        first = outbox.waiting_batches(connection, lane=self._lane, after=_BEFORE_ALL, at_most=BATCHES_AT_MOST)
+        return list(dict.fromkeys(behind + first))[:BATCHES_AT_MOST]
+
+    def _learn_rate(self, depth: int, *, now_s: float) -> None:
+        """How fast workers take messages, from what is gone since the last look."""
+        gone = max(0, self._last_depth - depth)
+        latest = gone / max(now_s - self._last_look_s, LOOK_AGAIN_S / 2)
+        if gone and not depth:
+            # It ran dry, so they are faster than this shows.
+            latest = min(2 * max(latest, self._rate), self._queued_at_most / QUEUED_S)
+        self._rate = max(latest, self._rate + (latest - self._rate) * RATE_SMOOTHING)
+        self._last_look_s, self._last_depth = now_s, depth
+
+    def _message(self, row: CommandRow) -> Outgoing:
+        # The id tells from which row a message came, and two copies of one hint apart from two hints.
+        message_id = f"outbox-{row.id}"
+        message: Message[Any] = Message(
+            queue_name=self._queue,
+            actor_name=self._actor,
+            args=(str(row.payment_id),),
+            kwargs={},
+            options={},
+            message_id=message_id,
+        )
+        return Outgoing("", self._queue, message.encode(), message_id)
+
+
+def in_turns(rows: Sequence[CommandRow]) -> list[CommandRow]:
+    """The first row of each batch, then the second of each, and so on."""
+    turn: Counter[UUID] = Counter()
+    ordered: list[tuple[int, CommandRow]] = []
+    for row in rows:
+        ordered.append((turn[row.batch_id], row))
+        turn[row.batch_id] += 1
+    return [row for _, row in sorted(ordered, key=lambda entry: entry[0])]
+
+
+def publish_rows(
+    connection: Connection[Any], publisher: Publisher, ids: Sequence[int], messages: Sequence[Outgoing]
+) -> int:
+    """Publish the messages of locked rows, delete those that arrived and return how many.
+
+    The locks are held while RabbitMQ answers, so that a second relay takes other rows. To lose them costs a repeated
+    message and no more; how long RabbitMQ may take is bounded by the publisher.
+    """
+    confirmed = publisher.publish(messages)
+    arrived = [row_id for row_id, safe in zip(ids, confirmed, strict=True) if safe]
+    if arrived:
+        outbox.delete(connection, ids=arrived)
+    return len(arrived)

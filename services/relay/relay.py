@@ -1,0 +1,74 @@
+"""From the outbox to RabbitMQ: publishes rows, deletes those that RabbitMQ has safe, and never stops by itself.
+
+Several relays may run. They take different rows; each keeps the command queues short for itself.
+"""
+
+import threading
+from typing import Any, Final
+
+import psycopg
+import structlog
+from psycopg import Connection
+
+from schemas.events import EVENTS_EXCHANGE
+from services.relay.feed import LANES, POLL_S, Feed, publish_rows
+from shared.messaging.publish import Outgoing, Publisher
+from shared.store import outbox
+
+# One transaction's worth of events: a window of confirms.
+EVENTS_AT_MOST: Final = 1000
+# Rounds are at least this far apart unless events wait, so that what is notified meanwhile goes in one round together.
+PACE_S: Final = 0.01
+# While PostgreSQL or RabbitMQ is away.
+RETRY_S: Final = 0.5
+CONNECT_WITHIN_S: Final = 5
+
+_log = structlog.get_logger()
+
+
+def run_relay(*, database_url: str, amqp_url: str, queued_at_most: int, stop: threading.Event) -> None:
+    """Relay until `stop` is set. PostgreSQL and RabbitMQ may come and go.
+
+    `queued_at_most` is the most messages that wait in one command queue, whatever the rate of its workers.
+    """
+    feeds = [Feed(lane, queued_at_most=queued_at_most) for lane in LANES]
+    with Publisher(amqp_url) as publisher:
+        while not stop.is_set():
+            try:
+                _relay(database_url, publisher, feeds, stop)
+            except psycopg.OperationalError as error:
+                _log.warning("relay_database_lost", error=str(error))
+                stop.wait(RETRY_S)
+
+
+def _relay(database_url: str, publisher: Publisher, feeds: list[Feed], stop: threading.Event) -> None:
+    with (
+        psycopg.connect(database_url, autocommit=True, connect_timeout=CONNECT_WITHIN_S) as listener,
+        psycopg.connect(database_url, autocommit=True, connect_timeout=CONNECT_WITHIN_S) as connection,
+    ):
+        listener.execute(f"LISTEN {outbox.CHANNEL}")
+        _log.info("relay_started")
+        while not stop.is_set():
+            next_in_s = relay_round(connection, publisher, feeds) if publisher.wait_connected(RETRY_S) else 0.0
+            if next_in_s:
+                stop.wait(PACE_S)
+            # Whatever was notified so far is taken in by the next round, so one of them is as good as all.
+            for _ in listener.notifies(timeout=max(0.0, next_in_s - PACE_S), stop_after=1):
+                pass
+
+
+def relay_round(connection: Connection[Any], publisher: Publisher, feeds: list[Feed]) -> float:
+    """Publish one window of events and top every command queue up; return the seconds until the next round."""
+    return min([relay_events(connection, publisher), *(feed.top_up(connection, publisher) for feed in feeds)])
+
+
+def relay_events(connection: Connection[Any], publisher: Publisher) -> float:
+    """Publish the oldest events; return 0.0 if there may be more."""
+    with connection.transaction():
+        rows = outbox.take_events(connection, at_most=EVENTS_AT_MOST)
+        messages = [Outgoing(EVENTS_EXCHANGE, row.routing_key, row.body.encode(), f"outbox-{row.id}") for row in rows]
+        arrived = publish_rows(connection, publisher, [row.id for row in rows], messages)
+    if arrived < len(rows):
+        _log.warning("relay_unconfirmed", events=len(rows) - arrived)
+        return RETRY_S
+    return 0.0 if len(rows) == EVENTS_AT_MOST else POLL_S

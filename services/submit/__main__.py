@@ -1,0 +1,24 @@
+"""`python -m services.submit`: serves until SIGTERM or SIGINT."""
+
+import uvicorn
+
+from services.submit.api import create_app
+from shared.settings import SubmitSettings
+
+
+def main() -> None:
+    """Serve HTTP; a wrong setting ends the process with a line that names it."""
+    settings = SubmitSettings()
+    uvicorn.run(
+        create_app(settings),
+        host=settings.http_host,
+        port=settings.http_port,
+        log_level=settings.log_level,
+        server_header=False,
+        # Paths hold ids only, but a search of the wizard holds a client's name.
+        access_log=False,
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,43 @@
+"""The application: routes, problems, the database pool's life."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from services.submit import batches, health, invoices, payments, problems, voids
+from services.submit.auth import Verifier
+from services.submit.documented import add_problem_schema
+from services.submit.edge import Edge
+from shared.settings import SubmitSettings
+from shared.store.pool import open_pool
+
+# One core answers with these; more would only wait in PostgreSQL.
+MOST_CONNECTIONS: Final = 10
+
+
+def create_app(settings: SubmitSettings) -> FastAPI:
+    """The submit service. Raises ValueError if the settings leave no way to verify a token."""
+    verifier = Verifier(settings)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with open_pool(settings.database_url, process="submit", most=MOST_CONNECTIONS) as pool:
+            app.state.pool, app.state.verifier = pool, verifier
+            yield
+
+    app = FastAPI(title="Batchpay", version="1", lifespan=lifespan, redoc_url=None, docs_url=None)
+    app.add_middleware(Edge)
+    problems.install(app)
+    for module in (batches, invoices, payments, voids, health):
+        app.include_router(module.router)
+    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # FastAPI's documented way to extend it
+    return app
+
+
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    if app.openapi_schema is None:
+        app.openapi_schema = add_problem_schema(get_openapi(title=app.title, version=app.version, routes=app.routes))
+    return app.openapi_schema

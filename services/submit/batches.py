@@ -1,0 +1,125 @@
+"""Routes of batches: preview, submit, history, one batch and its report."""
+
+from typing import Annotated, assert_never
+from uuid import UUID
+
+from fastapi import APIRouter, Header, Path, Query, Response
+
+from schemas import http
+from services.submit import answers, refusals, submission
+from services.submit.caller import Biller, Pool
+from services.submit.cursors import next_cursor, order_of
+from services.submit.documented import problems
+from services.submit.problems import not_found
+from services.submit.submission import Accepted, BusyError, Differs, KeyReused, Refused, TooMany
+from shared.domain.batch import Posting
+from shared.store import batches, report
+from shared.store.batches import NEWEST_FIRST, Batch, Connection
+from shared.store.paging import Cursor
+from shared.store.scope import Scope
+
+LONGEST_NUMBER = 18  # digits that fit into a bigint
+router = APIRouter(prefix="/v1/batches", tags=["batches"])
+IdempotencyKey = Annotated[
+    str, Header(alias="Idempotency-Key", min_length=1, max_length=200, pattern=r"^[\x21-\x7e]+$")
+]
+BatchId = Annotated[str, Path(description="The batch's id, or its number: `BP-1048`.", max_length=40)]
+
+
+@router.post("/preview", responses=problems(413))
+async def preview_batch(body: http.PreviewRequest, caller: Biller, pool: Pool) -> http.Preview:
+    """What a submit of this selection would do: control totals, every reason of every blocked invoice, warnings."""
+    previewed = await submission.preview(pool, caller.scope, body)
+    if isinstance(previewed, TooMany):
+        raise refusals.too_many()
+    return answers.preview(previewed, number=body.payment_number)
+
+
+@router.post("", status_code=201, responses={200: {"model": http.SubmittedBatch}, **problems(409, 413)})
+async def submit_batch(
+    body: http.SubmitRequest, key: IdempotencyKey, caller: Biller, pool: Pool, response: Response
+) -> http.SubmittedBatch:
+    """Submit a batch: all selected invoices or none. The same key with the same request answers 200 with the batch."""
+    try:
+        answer = await submission.submit(
+            pool, caller.scope, body, idempotency_key=key, actor=caller.subject, source=caller.source
+        )
+    except BusyError as error:
+        raise refusals.busy() from error
+    match answer:
+        case Accepted():
+            response.status_code = 200 if answer.replayed else 201
+            response.headers["Location"] = f"/v1/batches/{answer.batch.id}"
+            return answers.submitted(answer)
+        case KeyReused():
+            raise refusals.key_reused(key)
+        case Refused():
+            raise refusals.refused(body, answer)
+        case Differs():
+            raise refusals.differs(body.control, answer)
+        case TooMany():
+            raise refusals.too_many()
+        case _:
+            assert_never(answer)
+
+
+@router.get("", responses=problems())
+async def list_batches(query: Annotated[http.BatchQuery, Query()], caller: Biller, pool: Pool) -> http.BatchPage:
+    """Batch Payment History."""
+    order = order_of(query)
+    if caller.scope.own_clients and (order.sort, order.descending) != (NEWEST_FIRST, True):
+        raise refusals.sort_not_available(query.sort)
+    posting = None if query.show == "all" else Posting(query.show)
+    async with pool.connection() as connection:
+        rows = await batches.page(connection, caller.scope, posting=posting, order=order)
+    return http.BatchPage(
+        items=[answers.batch(row) for row in rows[: query.limit]],
+        next_cursor=next_cursor([row.cursor for row in rows], query),
+    )
+
+
+@router.get("/{batch}", responses=problems(404))
+async def read_batch(batch: BatchId, caller: Biller, pool: Pool) -> http.BatchItem:
+    async with pool.connection() as connection:
+        return answers.batch(await visible_batch(connection, caller.scope, batch))
+
+
+@router.get("/{batch}/payments", responses=problems(404))
+async def list_payments(
+    batch: BatchId, query: Annotated[http.PaymentQuery, Query()], caller: Biller, pool: Pool
+) -> http.PaymentPage:
+    """The batch report: a row per payment, in the order of the selection."""
+    order = order_of(query)
+    async with pool.connection() as connection:
+        found = await visible_batch(connection, caller.scope, batch)
+        rows = await report.payments(
+            connection,
+            caller.scope,
+            batch_id=found.id,
+            after=order.after.id if order.after else None,
+            limit=order.limit,
+        )
+    return http.PaymentPage(
+        items=[answers.payment(row) for row in rows[: query.limit]],
+        next_cursor=next_cursor([Cursor(text="", number=0, id=row.id) for row in rows], query),
+    )
+
+
+async def visible_batch(connection: Connection, scope: Scope, name: str) -> Batch:
+    """The batch of this id or number. Raises the problem 404 if the caller sees nothing of it."""
+    found = None
+    digits = name.upper().removeprefix("BP-")
+    if digits != name.upper() and digits.isascii() and digits.isdigit() and len(digits) <= LONGEST_NUMBER:
+        found = await batches.find(connection, scope, number=int(digits))
+    elif (batch_id := _uuid(name)) is not None:
+        found = await batches.find(connection, scope, batch_id=batch_id)
+    if found is None:
+        raise not_found()
+    return found
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None

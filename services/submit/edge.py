@@ -1,0 +1,71 @@
+"""What happens to every request before it is looked at: it gets an id, and a body that is too long is refused."""
+
+import re
+from typing import Final
+from uuid import uuid4
+
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from services.submit.problems import problem_response
+
+# 50,000 invoice ids of 60 characters are 3 MB.
+MOST_BODY_BYTES: Final = 4 * 1024 * 1024
+_REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+
+
+class _TooLongError(Exception):
+    """The body is longer than allowed."""
+
+
+class Edge:
+    """ASGI middleware. The id is the caller's `X-Request-Id` if it is a plain one, else a new one; it is sent back."""
+
+    def __init__(self, app: ASGIApp, *, most_body_bytes: int = MOST_BODY_BYTES) -> None:
+        self._app, self._most = app, most_body_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = dict(scope["headers"])
+        given = headers.get(b"x-request-id", b"")
+        scope["request_id"] = given.decode() if _REQUEST_ID.fullmatch(given) else uuid4().hex
+        started = False
+
+        async def sending(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                MutableHeaders(scope=message)["X-Request-Id"] = scope["request_id"]
+            await send(message)
+
+        try:
+            length = headers.get(b"content-length", b"0")
+            if not length.isdigit() or int(length) > self._most:
+                raise _TooLongError  # noqa: TRY301  # one answer for both ways to be too long
+            await self._app(scope, self._counting(receive), sending)
+        except _TooLongError:
+            if started:
+                raise
+            response = problem_response(
+                413,
+                "body_too_large",
+                f"A request may have {self._most} bytes. Nothing was done. Select fewer invoices, or all that match.",
+                request_id=scope["request_id"],
+                headers={"Connection": "close"},
+            )
+            await response(scope, receive, sending)
+
+    def _counting(self, receive: Receive) -> Receive:
+        seen = 0
+
+        async def receiving() -> Message:
+            nonlocal seen
+            message = await receive()
+            seen += len(message.get("body", b""))
+            if seen > self._most:
+                raise _TooLongError
+            return message
+
+        return receiving

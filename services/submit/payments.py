@@ -1,0 +1,26 @@
+"""Route of one payment with its timeline."""
+
+from uuid import UUID
+
+from fastapi import APIRouter
+
+from schemas import http
+from services.submit import answers
+from services.submit.caller import Biller, Pool
+from services.submit.documented import problems
+from services.submit.problems import not_found
+from shared.store import report
+
+router = APIRouter(prefix="/v1/payments", tags=["payments"])
+
+
+@router.get("/{payment}", responses=problems(404))
+async def read_payment(payment: UUID, caller: Biller, pool: Pool) -> http.PaymentDetail:
+    """A payment with every step it took and everything that was asked of the processor for it."""
+    async with pool.connection() as connection:
+        row = await report.payment(connection, caller.scope, payment_id=payment)
+        if row is None:
+            raise not_found()
+        events = await report.events(connection, payment_id=payment)
+        attempts = await report.attempts(connection, payment_id=payment)
+    return answers.timeline(row, events, attempts)

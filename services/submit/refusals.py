@@ -1,0 +1,91 @@
+"""A submit's refusals as problems."""
+
+from schemas import http
+from services.submit.explain import why
+from services.submit.problems import ProblemError
+from services.submit.submission import Differs, Refused
+
+_NOTHING_SAVED = "The batch was not submitted. No card was charged."
+
+
+def key_reused(key: str) -> ProblemError:
+    return ProblemError(
+        409,
+        "idempotency_key_reused",
+        f"{_NOTHING_SAVED} This key belongs to an earlier, different request.",
+        errors=[
+            http.Fault(
+                field="Idempotency-Key",
+                value=key,
+                code="idempotency_key_reused",
+                message="Another request was sent with this key.",
+                fix="Use a new key for a new request, the same key only to repeat the same request.",
+            )
+        ],
+    )
+
+
+def refused(body: http.SubmitRequest, answer: Refused) -> ProblemError:
+    """Every reason of every invoice at once."""
+    places = {invoice: n for n, invoice in enumerate(body.invoices or [])}
+    errors = [
+        http.Fault(
+            field=f"invoices.{places[row.external_id]}",
+            value=row.external_id,
+            code=one.code,
+            message=one.message,
+            fix=one.fix,
+        )
+        for row in answer.blocked
+        for one in why(row)
+    ]
+    count = len(answer.blocked)
+    detail = f"{count} of the selected invoices cannot be charged." if count > 1 else "An invoice cannot be charged."
+    return ProblemError(422, "invoices_not_chargeable", f"{_NOTHING_SAVED} {detail}", errors=errors)
+
+
+def differs(control: http.ControlTotals, answer: Differs) -> ProblemError:
+    """The difference, figure by figure."""
+    pairs = (
+        ("control.count", control.count, answer.now.ready),
+        ("control.total_minor", control.total_minor, answer.now.ready_minor),
+    )
+    errors = [
+        http.Fault(
+            field=field,
+            value=confirmed,
+            code="control_totals_differ",
+            message=f"You confirmed {confirmed}; it is {now} now.",
+            fix="Ask for a preview, look at it again and send its control totals.",
+        )
+        for field, confirmed, now in pairs
+        if confirmed != now
+    ]
+    return ProblemError(
+        409, "control_totals_differ", f"{_NOTHING_SAVED} The selection changed after it was confirmed.", errors=errors
+    )
+
+
+def too_many() -> ProblemError:
+    return ProblemError(
+        422,
+        "too_many_invoices",
+        f"{_NOTHING_SAVED} The filter leaves more than {http.MOST_INVOICES} invoices. Narrow it and submit in parts.",
+    )
+
+
+def busy() -> ProblemError:
+    return ProblemError(
+        503, "busy", f"{_NOTHING_SAVED} Other submits took the same rows. Send it again.", headers={"Retry-After": "1"}
+    )
+
+
+def sort_not_available(sort: str) -> ProblemError:
+    fault = http.Fault(
+        field="sort",
+        value=sort,
+        code="sort_not_available",
+        message="With own clients only, the history is sorted newest first.",
+        fix="Leave out `sort` and `order`.",
+    )
+    return ProblemError(422, "sort_not_available", fault.message, errors=[fault])

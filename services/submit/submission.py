@@ -1,0 +1,182 @@
+"""The use cases preview and submit: they open the transaction and commit it. HTTP and other doors call them."""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any, Final
+
+from psycopg.errors import UniqueViolation
+from psycopg_pool import AsyncConnectionPool
+
+from schemas.http import MOST_INVOICES, Selection, SubmitRequest
+from shared.store import submissions
+from shared.store.scope import Scope
+from shared.store.submissions import Blocked, Connection, NextNumbers, Ready, Submission, Submitted, UsedNumber
+
+# Each try lost to another submit that finished; three in a row are a fault, not bad luck.
+_TRIES: Final = 3
+
+
+class BusyError(Exception):
+    """Other submits took the same rows again and again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted:
+    """Submitted now, or (`replayed`) before with the same key and the same request."""
+
+    batch: Submitted
+    used_number: UsedNumber | None
+    replayed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyReused:
+    """The key belongs to another request."""
+
+    batch_number: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """Some invoices cannot be charged; nothing was saved."""
+
+    blocked: list[Blocked]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Differs:
+    """The control totals are not those of the selection now; nothing was saved."""
+
+    now: Ready
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TooMany:
+    """The filter leaves more invoices than one batch may have; nothing was saved."""
+
+
+SubmitAnswer = Accepted | KeyReused | Refused | Differs | TooMany
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Previewed:
+    selected: int
+    ready: Ready
+    blocked: list[Blocked]
+    used_number: UsedNumber | None
+    next_numbers: NextNumbers
+
+
+async def preview(pool: AsyncConnectionPool[Any], scope: Scope, selection: Selection) -> Previewed | TooMany:
+    """What a submit of this selection would do now."""
+    async with pool.connection() as connection:
+        invoices = await _invoices(connection, scope, selection)
+        if len(invoices) > MOST_INVOICES:
+            return TooMany()
+        return Previewed(
+            selected=len(invoices),
+            ready=await submissions.weigh(connection, scope, invoices=invoices),
+            blocked=await submissions.blocked(connection, scope, invoices=invoices),
+            used_number=await _used(connection, scope, selection.payment_number),
+            next_numbers=await submissions.next_numbers(connection, scope),
+        )
+
+
+async def submit(
+    pool: AsyncConnectionPool[Any],
+    scope: Scope,
+    request: SubmitRequest,
+    *,
+    idempotency_key: str,
+    actor: str,
+    source: str,
+) -> SubmitAnswer:
+    """Submit a batch, or say why not. Raises BusyError after several lost races.
+
+    After a lost connection nobody knows whether the commit took place: the same call again tells and does no harm.
+    """
+    digest = fingerprint(scope, request)
+    for _ in range(_TRIES):
+        try:
+            async with pool.connection() as connection:
+                answer = await _submit_once(
+                    connection, scope, request, key=idempotency_key, digest=digest, actor=actor, source=source
+                )
+        except UniqueViolation:
+            # Another submit took the key or one of the invoices and has committed: read again what is true now.
+            continue
+        if answer is not None:
+            return answer
+    raise BusyError
+
+
+def fingerprint(scope: Scope, request: SubmitRequest) -> bytes:
+    """What makes two requests the same: everything they say, and whose clients they are about."""
+    seen_by = str(scope.clinician_id or "")
+    return hashlib.sha256(f"{seen_by}\n{request.model_dump_json()}".encode()).digest()
+
+
+async def _submit_once(
+    connection: Connection, scope: Scope, request: SubmitRequest, *, key: str, digest: bytes, actor: str, source: str
+) -> SubmitAnswer | None:
+    """None if nothing was written although nothing is wrong (any more): try again."""
+    if before := await submissions.find_submitted(connection, scope, idempotency_key=key):
+        return await _again(connection, scope, before, digest)
+    invoices = await _invoices(connection, scope, request)
+    if len(invoices) > MOST_INVOICES:
+        return TooMany()
+    used = await _used(connection, scope, request.payment_number)
+    batch = await submissions.submit(
+        connection,
+        scope,
+        Submission(
+            invoices=invoices,
+            payment_number=request.payment_number,
+            control_count=request.control.count,
+            control_minor=request.control.total_minor,
+            idempotency_key=key,
+            request_sha256=digest,
+            actor=actor,
+            source=source,
+        ),
+    )
+    if batch is None:
+        # The same request may have been committed since the first look: then its own invoices are what is blocked.
+        if before := await submissions.find_submitted(connection, scope, idempotency_key=key):
+            return await _again(connection, scope, before, digest)
+        return await _why_not(connection, scope, request, invoices)
+    return Accepted(batch=batch, used_number=used, replayed=False)
+
+
+async def _again(connection: Connection, scope: Scope, before: Submitted, digest: bytes) -> Accepted | KeyReused:
+    if before.request_sha256 != digest:
+        return KeyReused(batch_number=before.number)
+    used = await _used(connection, scope, before.payment_number, submitted=before)
+    return Accepted(batch=before, used_number=used, replayed=True)
+
+
+async def _why_not(
+    connection: Connection, scope: Scope, request: SubmitRequest, invoices: list[str]
+) -> Refused | Differs | None:
+    if request.invoices and (blocked := await submissions.blocked(connection, scope, invoices=invoices)):
+        return Refused(blocked=blocked)
+    now = await submissions.weigh(connection, scope, invoices=invoices)
+    differs = (now.ready, now.ready_minor) != (request.control.count, request.control.total_minor)
+    return Differs(now=now) if differs else None
+
+
+async def _invoices(connection: Connection, scope: Scope, selection: Selection) -> list[str]:
+    if selection.invoices is not None:
+        return selection.invoices
+    assert selection.matching is not None
+    return await submissions.matching_ready(
+        connection, scope, wanted=selection.matching.wanted(), limit=MOST_INVOICES + 1
+    )
+
+
+async def _used(
+    connection: Connection, scope: Scope, number: str | None, *, submitted: Submitted | None = None
+) -> UsedNumber | None:
+    if number is None:
+        return None
+    return await submissions.used_number(connection, scope, number=number, submitted=submitted)

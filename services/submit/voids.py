@@ -1,0 +1,60 @@
+"""Routes that ask for voids."""
+
+from uuid import UUID
+
+from fastapi import APIRouter
+
+from schemas import http
+from services.submit.batches import BatchId, visible_batch
+from services.submit.caller import Pool, Voider
+from services.submit.documented import problems
+from services.submit.problems import ProblemError, not_found
+from shared.store import report, voids
+from shared.store.voids import VoidAsked
+
+router = APIRouter(prefix="/v1", tags=["voids"])
+
+
+@router.post("/batches/{batch}/void", status_code=202, responses=problems(404))
+async def void_batch(batch: BatchId, caller: Voider, pool: Pool) -> http.VoidAnswer:
+    """Ask for a void of everything in the batch that can still be voided. Asking again changes nothing more."""
+    async with pool.connection() as connection:
+        found = await visible_batch(connection, caller.scope, batch)
+    if caller.scope.own_clients:
+        raise ProblemError(
+            403,
+            "batch_void_not_allowed",
+            "You see only your own clients, so you cannot void a whole batch. Void the payments one by one.",
+        )
+    return _answer(
+        await voids.request_batch_void(
+            pool,
+            practice_id=caller.scope.practice_id,
+            batch_id=found.id,
+            actor=caller.subject,
+            source=caller.source,
+        )
+    )
+
+
+@router.post("/payments/{payment}/void", status_code=202, responses=problems(404))
+async def void_payment(payment: UUID, caller: Voider, pool: Pool) -> http.VoidAnswer:
+    """Ask for a void of one payment."""
+    async with pool.connection() as connection:
+        if await report.payment(connection, caller.scope, payment_id=payment) is None:
+            raise not_found()
+    return _answer(
+        await voids.request_payment_void(
+            pool,
+            practice_id=caller.scope.practice_id,
+            payment_id=payment,
+            actor=caller.subject,
+            source=caller.source,
+        )
+    )
+
+
+def _answer(asked: VoidAsked) -> http.VoidAnswer:
+    if not asked.found:
+        raise not_found()
+    return http.VoidAnswer(results={result.value: count for result, count in asked.results.items()})

@@ -1,0 +1,125 @@
+"""Typed twin of `sql/report.sql`: a batch's payments as people read them, and one payment's timeline."""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any, Final
+from uuid import UUID
+
+from psycopg import AsyncConnection
+from psycopg.rows import class_row
+
+from shared.store.scope import Scope
+from shared.store.statements import load
+
+_SQL: Final = load("report")
+Connection = AsyncConnection[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ReportRow:
+    """One payment. Amounts in minor units; `processor_ref` and `history_ref` are those of its latest charge."""
+
+    id: UUID
+    batch_id: UUID
+    batch_number: int
+    state: str
+    amount_minor: int
+    currency: str
+    number: str
+    processor: str
+    reason_code: str | None
+    reason_category: str | None
+    reason_raw_code: str | None
+    review_reason: str | None
+    void_requested_at: datetime | None
+    void_requested_by: str | None
+    created_at: datetime
+    finished_at: datetime | None
+    invoice_external_id: str
+    invoice_number: str
+    first_service_on: date | None
+    last_service_on: date | None
+    session_count: int
+    client_external_id: str
+    client_name: str
+    method_type: str
+    brand: str
+    last4: str
+    exp_month: int | None
+    exp_year: int | None
+    processor_ref: str | None
+    history_ref: str | None
+    reference: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class TimelineEvent:
+    at: datetime
+    event: str
+    from_state: str
+    to_state: str
+    actor: str
+
+
+@dataclass(frozen=True, slots=True)
+class TimelineAttempt:
+    n: int
+    kind: str
+    reference: str
+    amount_minor: int
+    processor_ref: str | None
+    outcome: str | None
+    outcome_code: str | None
+    first_send_at: datetime
+    finished_at: datetime | None
+
+
+async def payments(
+    connection: Connection, scope: Scope, *, batch_id: UUID, after: UUID | None, limit: int
+) -> list[ReportRow]:
+    """The payments of one batch that this caller sees, in the order of the selection, after the payment `after`."""
+    return await _rows(connection, scope, batch_id=batch_id, payment_id=None, after=after, limit=limit)
+
+
+async def payment(connection: Connection, scope: Scope, *, payment_id: UUID) -> ReportRow | None:
+    """One payment; None if this caller does not see it."""
+    rows = await _rows(connection, scope, batch_id=None, payment_id=payment_id, after=None, limit=1)
+    return rows[0] if rows else None
+
+
+async def events(connection: Connection, *, payment_id: UUID) -> list[TimelineEvent]:
+    """Every step of a payment, oldest first."""
+    async with connection.cursor(row_factory=class_row(TimelineEvent)) as cursor:
+        await cursor.execute(_SQL["events"], {"payment_id": payment_id})
+        return await cursor.fetchall()
+
+
+async def attempts(connection: Connection, *, payment_id: UUID) -> list[TimelineAttempt]:
+    """What was asked of the processor for a payment, oldest first."""
+    async with connection.cursor(row_factory=class_row(TimelineAttempt)) as cursor:
+        await cursor.execute(_SQL["attempts"], {"payment_id": payment_id})
+        return await cursor.fetchall()
+
+
+async def _rows(
+    connection: Connection,
+    scope: Scope,
+    *,
+    batch_id: UUID | None,
+    payment_id: UUID | None,
+    after: UUID | None,
+    limit: int,
+) -> list[ReportRow]:
+    async with connection.cursor(row_factory=class_row(ReportRow)) as cursor:
+        await cursor.execute(
+            _SQL["payments"],
+            {
+                **scope.parameters(),
+                "batch_id": batch_id,
+                "payment_id": payment_id,
+                "after_id": after,
+                "limit": limit,
+            },
+            prepare=False,
+        )
+        return await cursor.fetchall()

@@ -1,0 +1,34 @@
+"""What a caller may see: one practice, and in it all clients or only one clinician's."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+from uuid import UUID
+
+from psycopg import AsyncConnection
+
+from shared.store.statements import load
+
+_SQL: Final = load("scope")
+Connection = AsyncConnection[Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """Every reading function takes one. `clinician_id` is None for who sees all clients of the practice."""
+
+    practice_id: UUID
+    clinician_id: UUID | None = None
+
+    @property
+    def own_clients(self) -> bool:
+        return self.clinician_id is not None
+
+    def parameters(self) -> dict[str, Any]:
+        return {"practice_id": self.practice_id, "clinician_id": self.clinician_id}
+
+
+async def resolve(connection: Connection, *, practice: str, clinician: str | None) -> Scope | None:
+    """The scope of upstream's ids; None where there is no such practice, or it has no such clinician."""
+    cursor = await connection.execute(_SQL["resolve"], {"practice": practice, "clinician": clinician})
+    row = await cursor.fetchone()
+    return Scope(practice_id=row[0], clinician_id=row[1]) if row else None

@@ -1,0 +1,41 @@
+-- The wizard's list. Both sort keys are always there (one is constant), so that one row comparison pages by any column.
+
+-- name: page
+WITH keyed AS (
+  SELECT e.*,
+    CASE %(sort)s::text
+      WHEN 'client' THEN fold(e.client_name) WHEN 'invoice' THEN fold(e.invoice_number)
+      WHEN 'card' THEN fold(concat_ws(' ', e.brand, e.last4)) ELSE '' END COLLATE "C" AS key_text,
+    coalesce(CASE %(sort)s::text
+      WHEN 'amount' THEN e.amount_due_minor WHEN 'sessions' THEN e.session_count
+      WHEN 'service_date' THEN e.first_service_on - date '1900-01-01' END, -1)::bigint AS key_number
+  FROM invoices_matching(%(practice_id)s::uuid, %(clinician_id)s::uuid, %(filter)s::jsonb) e
+  WHERE CASE %(show)s::text WHEN 'ready' THEN e.reasons = '{}' WHEN 'blocked' THEN e.reasons <> '{}' ELSE true END
+)
+SELECT k.invoice_id, k.invoice_external_id, k.invoice_number, k.client_external_id, k.client_name, k.currency,
+  k.total_minor, k.amount_due_minor, k.issued_on, k.first_service_on, k.last_service_on, k.session_count,
+  k.reopened_at, k.method_id IS NOT NULL AS has_method, k.method_type, k.brand, k.last4, k.exp_month, k.exp_year,
+  k.method_processor, k.processor, k.reasons, pr.name AS practice_name, pr.currency AS practice_currency, pr.locale,
+  pr.invoice_limit_minor, running.number AS running_batch_number,
+  (SELECT count(*) FROM session s
+   WHERE s.invoice_id = k.invoice_id AND (s.service_date < (%(filter)s::jsonb ->> 'service_from')::date
+     OR s.service_date > (%(filter)s::jsonb ->> 'service_to')::date))::integer AS sessions_outside,
+  k.key_text, k.key_number
+FROM keyed k
+JOIN practice pr ON pr.id = k.practice_id
+LEFT JOIN batch running ON running.id = k.running_batch_id
+WHERE %(after_id)s::uuid IS NULL OR CASE WHEN %(descending)s
+  THEN (k.key_text, k.key_number, k.invoice_id) < (%(after_text)s COLLATE "C", %(after_number)s, %(after_id)s)
+  ELSE (k.key_text, k.key_number, k.invoice_id) > (%(after_text)s COLLATE "C", %(after_number)s, %(after_id)s) END
+ORDER BY
+  CASE WHEN %(descending)s THEN k.key_text END DESC, CASE WHEN NOT %(descending)s THEN k.key_text END,
+  CASE WHEN %(descending)s THEN k.key_number END DESC, CASE WHEN NOT %(descending)s THEN k.key_number END,
+  CASE WHEN %(descending)s THEN k.invoice_id END DESC, CASE WHEN NOT %(descending)s THEN k.invoice_id END
+LIMIT %(limit)s
+
+-- name: matching
+SELECT count(*) AS all_count, coalesce(sum(amount_due_minor), 0)::bigint AS all_minor,
+  count(*) FILTER (WHERE reasons = '{}') AS ready_count,
+  coalesce(sum(amount_due_minor) FILTER (WHERE reasons = '{}'), 0)::bigint AS ready_minor,
+  count(*) FILTER (WHERE reasons = '{}' AND reopened_at IS NOT NULL) AS ready_reopened
+FROM invoices_matching(%(practice_id)s::uuid, %(clinician_id)s::uuid, %(filter)s::jsonb)

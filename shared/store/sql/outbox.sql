@@ -1,0 +1,60 @@
+-- The outbox: what must leave for RabbitMQ. Every statement that takes rows locks them until its transaction ends, and
+-- passes over rows that another relay has locked. Nothing reads on from a last id: a transaction that commits late has
+-- written smaller ones.
+
+-- name: take_events
+SELECT id, routing_key, body
+FROM outbox
+WHERE lane = 'event'
+ORDER BY id
+LIMIT %(at_most)s
+FOR UPDATE SKIP LOCKED;
+
+-- name: waiting_batches
+-- The batches with rows in a lane, in the order of their ids, after a given one: one index probe for each, however
+-- many rows it has.
+WITH RECURSIVE waiting AS (
+  (SELECT batch_id, 1 AS n
+   FROM outbox
+   WHERE lane = %(lane)s AND lane <> 'event' AND batch_id > %(after)s
+   ORDER BY batch_id
+   LIMIT 1)
+  UNION ALL
+  SELECT following.batch_id, waiting.n + 1
+  FROM waiting
+  CROSS JOIN LATERAL (
+    SELECT o.batch_id
+    FROM outbox o
+    WHERE o.lane = %(lane)s AND o.lane <> 'event' AND o.batch_id > waiting.batch_id
+    ORDER BY o.batch_id
+    LIMIT 1) following
+  WHERE waiting.n < %(at_most)s
+)
+SELECT batch_id FROM waiting;
+
+-- name: take_commands
+-- The first due rows of each batch.
+SELECT taken.id, taken.batch_id, taken.payment_id
+FROM unnest(%(batches)s::uuid[]) AS turn (batch_id)
+CROSS JOIN LATERAL (
+  SELECT o.id, o.batch_id, o.payment_id
+  FROM outbox o
+  WHERE o.lane = %(lane)s AND o.lane <> 'event' AND o.batch_id = turn.batch_id
+    AND o.available_at <= statement_timestamp()
+  ORDER BY o.available_at, o.id
+  LIMIT %(each)s
+  FOR UPDATE SKIP LOCKED) taken;
+
+-- name: next_due
+-- Seconds until the first row of a lane's batches is due; null without rows.
+SELECT extract(epoch FROM min(first.available_at) - statement_timestamp())::float8 AS due_in_s
+FROM unnest(%(batches)s::uuid[]) AS turn (batch_id)
+CROSS JOIN LATERAL (
+  SELECT o.available_at
+  FROM outbox o
+  WHERE o.lane = %(lane)s AND o.lane <> 'event' AND o.batch_id = turn.batch_id
+  ORDER BY o.available_at
+  LIMIT 1) first;
+
+-- name: delete
+DELETE FROM outbox WHERE id = ANY(%(ids)s::bigint[]);

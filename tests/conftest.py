@@ -1,0 +1,80 @@
+"""Fixtures on real servers. A missing server fails the test with the fix in the message; nothing is skipped."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from services.development.servers import Servers
+from tests.rabbitmq_vhost import RabbitMQ
+from tests.shared_servers import (
+    AskedServers,
+    OwnedServers,
+    Shared,
+    Source,
+    create_database,
+    database_url_of,
+    drop_database,
+    unique,
+)
+
+SOURCE = pytest.StashKey[Source]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    address = getattr(config, "workerinput", {}).get("shared_servers")
+    config.stash[SOURCE] = AskedServers(address) if address else OwnedServers()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Called by pytest-xdist in the controller for each worker that it is about to start."""
+    source = node.config.stash[SOURCE]
+    node.workerinput["shared_servers"] = source.serve()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    config.stash[SOURCE].close()
+
+
+@pytest.fixture(scope="session")
+def shared(pytestconfig: pytest.Config) -> Shared:
+    return pytestconfig.stash[SOURCE].get()
+
+
+@pytest.fixture(scope="session")
+def servers(shared: Shared) -> Servers:
+    """The servers of the whole run. A test that stops one needs `development_servers()` of its own."""
+    return shared.servers
+
+
+@pytest.fixture
+def database_url(shared: Shared) -> Iterator[str]:
+    """A fresh, migrated, empty database for this test alone."""
+    name = unique("batchpay_test")
+    create_database(shared.servers.database_url, name, template=shared.template)
+    try:
+        yield database_url_of(shared.servers.database_url, name)
+    finally:
+        drop_database(shared.servers.database_url, name)
+
+
+@pytest.fixture
+def rabbitmq(servers: Servers) -> Iterator[RabbitMQ]:
+    """A fresh virtual host for this test alone, to look into and to disturb."""
+    if servers.rabbitmq_api_url is None:
+        pytest.fail(
+            "Tests need RabbitMQ's management API. Set BATCHPAY_RABBITMQ_API_URL=http://user:password@host:15672"
+        )
+    virtual_host = RabbitMQ(servers.amqp_url, servers.rabbitmq_api_url, vhost=unique("batchpay_test"))
+    virtual_host.create()
+    try:
+        yield virtual_host
+    finally:
+        virtual_host.delete()
+
+
+@pytest.fixture
+def amqp_url(rabbitmq: RabbitMQ) -> str:
+    """The URL of a fresh virtual host for this test alone."""
+    return rabbitmq.amqp_url

@@ -1,0 +1,121 @@
+"""Publishing with confirms."""
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from schemas.commands import VOID_QUEUE
+from schemas.events import EVENTS_EXCHANGE
+from shared.messaging import topology
+from shared.messaging.publish import WINDOW, Outgoing, Publisher
+from tests.cutting import cut_connections
+from tests.rabbitmq_vhost import RabbitMQ
+from tests.waiting import eventually
+
+
+@pytest.fixture
+def publisher(amqp_url: str) -> Iterator[Publisher]:
+    with Publisher(amqp_url) as publisher:
+        yield publisher
+
+
+def to_void(count: int) -> list[Outgoing]:
+    return [Outgoing("", VOID_QUEUE, b"{}", str(number)) for number in range(count)]
+
+
+def test_confirms_more_than_a_window(rabbitmq: RabbitMQ, publisher: Publisher) -> None:
+    count = 3 * WINDOW + 7
+    assert publisher.publish(to_void(count)) == [True] * count
+    assert publisher.depth(VOID_QUEUE) == rabbitmq.depth(VOID_QUEUE) == count
+
+
+def test_nothing_to_publish_is_nothing(publisher: Publisher) -> None:
+    assert publisher.publish([]) == []
+
+
+def test_messages_carry_what_was_asked(rabbitmq: RabbitMQ, publisher: Publisher) -> None:
+    publisher.publish([Outgoing("", VOID_QUEUE, b"body", "m-1", {"traceparent": "00-1"})])
+    (message,) = rabbitmq.management.post(
+        "queues",
+        rabbitmq.vhost,
+        VOID_QUEUE,
+        "get",
+        body={"count": 1, "ackmode": "ack_requeue_true", "encoding": "auto"},
+    )
+    assert message["payload"] == "body"
+    properties = message["properties"]
+    assert properties["headers"]["traceparent"] == "00-1"
+    assert (properties["message_id"], properties["delivery_mode"]) == ("m-1", 2)
+
+
+def test_a_returned_message_is_not_confirmed_and_its_neighbours_are(publisher: Publisher) -> None:
+    messages = to_void(3)
+    messages[1] = Outgoing("", "no.such.queue", b"{}", "lost")
+    assert publisher.publish(messages) == [True, False, True]
+
+
+def test_an_event_that_nobody_wants_is_kept(publisher: Publisher) -> None:
+    wanted = Outgoing(EVENTS_EXCHANGE, "payment.approved", b"{}", "1")
+    unwanted = Outgoing(EVENTS_EXCHANGE, "batch.completed", b"{}", "2")
+    assert publisher.publish([wanted, unwanted]) == [True, True]
+    assert publisher.depth(topology.AGGREGATOR_QUEUE) == 1
+    assert publisher.depth(topology.UNROUTED_QUEUE) == 1
+
+
+def test_a_nacked_message_is_not_confirmed(rabbitmq: RabbitMQ, publisher: Publisher) -> None:
+    full = {"pattern": VOID_QUEUE, "definition": {"max-length": 1, "overflow": "reject-publish"}, "apply-to": "queues"}
+    assert publisher.depth(VOID_QUEUE) == 0
+    rabbitmq.management.put("policies", rabbitmq.vhost, "full", body=full)
+    answers: list[bool] = []
+
+    def some_refused() -> bool:
+        answers.extend(publisher.publish(to_void(50)))
+        return not all(answers)
+
+    eventually(some_refused)
+    assert rabbitmq.depth(VOID_QUEUE) == sum(answers)
+
+
+def test_a_cut_connection_confirms_only_what_arrived_and_the_next_call_works(
+    rabbitmq: RabbitMQ, amqp_url: str, publisher: Publisher
+) -> None:
+    answers: list[bool] = []
+
+    def publish_until_cut() -> None:
+        while all(answers):
+            answers.extend(publisher.publish(to_void(5000)))
+
+    eventually(lambda: publisher.wait_connected(0))
+    thread = threading.Thread(target=publish_until_cut)
+    thread.start()
+    eventually(lambda: len(answers) >= 5000)
+    eventually(lambda: not thread.is_alive() or cut_connections(amqp_url) < 0, what="a call that was cut")
+    assert answers[-1] is False
+    assert rabbitmq.depth(VOID_QUEUE) >= sum(answers) > 0
+    eventually(lambda: publisher.publish(to_void(10)) == [True] * 10)
+
+
+def test_publishes_again_after_rabbitmq_came_back_empty(rabbitmq: RabbitMQ, publisher: Publisher) -> None:
+    assert publisher.publish(to_void(1)) == [True]
+    rabbitmq.delete()
+    eventually(lambda: not publisher.wait_connected(0))
+    rabbitmq.create()
+    assert eventually(lambda: publisher.publish(to_void(1))) == [True]
+    assert publisher.depth(VOID_QUEUE) == 1
+
+
+def test_a_deleted_queue_is_there_again_after_the_call_that_missed_it(rabbitmq: RabbitMQ, publisher: Publisher) -> None:
+    assert publisher.publish(to_void(1)) == [True]
+    rabbitmq.management.delete("queues", rabbitmq.vhost, VOID_QUEUE)
+    assert publisher.publish(to_void(1)) == [False]
+    eventually(lambda: publisher.publish(to_void(1)) == [True])
+
+
+def test_without_rabbitmq_nothing_is_confirmed_and_closing_works(rabbitmq: RabbitMQ, amqp_url: str) -> None:
+    with Publisher(amqp_url) as publisher:
+        eventually(lambda: publisher.wait_connected(0))
+        rabbitmq.delete()
+        eventually(lambda: not publisher.wait_connected(0))
+        assert publisher.depth(VOID_QUEUE) is None
+    rabbitmq.create()

@@ -1,0 +1,280 @@
+"""From the outbox to RabbitMQ."""
+
+import json
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from uuid import UUID
+
+import dramatiq
+import pika
+import psycopg
+import pytest
+
+from schemas.commands import CHARGE_ACTORS, CHARGE_QUEUES, VOID_ACTOR, VOID_QUEUE
+from services.relay.feed import QUEUED_AT_LEAST
+from services.relay.relay import run_relay
+from shared.messaging.topology import AGGREGATOR_QUEUE, declare
+from shared.store import outbox, statements
+from tests.cutting import cut_connections
+from tests.rabbitmq_vhost import RabbitMQ
+from tests.waiting import eventually
+
+VANTAGE_QUEUE = CHARGE_QUEUES["vantage"]
+LARGE, SMALL = UUID(int=1), UUID(int=2)
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[psycopg.Connection]:
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        yield connection
+
+
+@contextmanager
+def relaying(database_url: str, amqp_url: str, *, relays: int = 1) -> Iterator[None]:
+    stop = threading.Event()
+
+    def run() -> None:
+        run_relay(database_url=database_url, amqp_url=amqp_url, queued_at_most=500, stop=stop)
+
+    threads = [threading.Thread(target=run) for _ in range(relays)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        with psycopg.connect(database_url, autocommit=True) as connection:
+            connection.execute(f"NOTIFY {outbox.CHANNEL}")
+        for thread in threads:
+            thread.join(10)
+            assert not thread.is_alive()
+
+
+def hint(
+    database: psycopg.Connection,
+    count: int,
+    *,
+    batch: UUID = LARGE,
+    lane: str = "charge.vantage",
+    available_in_s: float = 0,
+) -> set[str]:
+    rows = database.execute(
+        "INSERT INTO outbox (lane, batch_id, payment_id, available_at)"
+        " SELECT %s, %s, uuid7(), clock_timestamp() + make_interval(secs => %s) FROM generate_series(1, %s)"
+        " RETURNING payment_id::text, pg_notify('batchpay_outbox', '')",
+        (lane, batch, available_in_s, count),
+    )
+    return {row[0] for row in rows}
+
+
+def announce(database: psycopg.Connection, count: int) -> None:
+    database.execute(
+        "INSERT INTO outbox (lane, batch_id, routing_key, body)"
+        " SELECT 'event', %s, 'payment.approved', n::text FROM generate_series(1, %s) n",
+        (LARGE, count),
+    )
+    database.execute(f"NOTIFY {outbox.CHANNEL}")
+
+
+def rows_left(database: psycopg.Connection) -> int:
+    row = database.execute("SELECT count(*) FROM outbox").fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def taken(amqp_url: str, queue: str, *, at_least: int) -> list[bytes]:
+    """Take messages for good as they come, until there were enough and no more follow."""
+    declare(amqp_url)
+    connection = pika.BlockingConnection(pika.URLParameters(amqp_url))
+    bodies: list[bytes] = []
+    give_up_at = time.monotonic() + 15
+    for method, _, body in connection.channel().consume(queue, auto_ack=True, inactivity_timeout=0.1):
+        if method is not None:
+            bodies.append(body)
+        elif len(bodies) >= at_least or time.monotonic() > give_up_at:
+            break
+    connection.close()
+    return bodies
+
+
+def payment(body: bytes) -> str:
+    return str(dramatiq.Message.decode(body).args[0])
+
+
+@pytest.mark.parametrize(
+    ("lane", "receiver"),
+    [
+        ("charge.vantage", (CHARGE_QUEUES["vantage"], CHARGE_ACTORS["vantage"])),
+        ("charge.stripe", (CHARGE_QUEUES["stripe"], CHARGE_ACTORS["stripe"])),
+        ("void", (VOID_QUEUE, VOID_ACTOR)),
+    ],
+)
+def test_a_command_becomes_a_dramatiq_message_with_the_payment_only(
+    lane: str, receiver: tuple[str, str], database: psycopg.Connection, database_url: str, amqp_url: str
+) -> None:
+    (payment_id,) = hint(database, 1, lane=lane)
+    with relaying(database_url, amqp_url):
+        eventually(lambda: rows_left(database) == 0)
+    (body,) = taken(amqp_url, receiver[0], at_least=1)
+    message = dramatiq.Message.decode(body)
+    assert (message.queue_name, message.actor_name) == receiver
+    assert (message.args, message.kwargs, message.options) == ((payment_id,), {}, {})
+
+
+def test_events_leave_in_the_order_they_were_written(
+    database: psycopg.Connection, database_url: str, amqp_url: str
+) -> None:
+    announce(database, 2500)
+    with relaying(database_url, amqp_url):
+        eventually(lambda: rows_left(database) == 0)
+    assert [int(body) for body in taken(amqp_url, AGGREGATOR_QUEUE, at_least=2500)] == list(range(1, 2501))
+
+
+def test_two_relays_publish_every_row_once(
+    database: psycopg.Connection, database_url: str, rabbitmq: RabbitMQ, amqp_url: str
+) -> None:
+    with relaying(database_url, amqp_url, relays=2):
+        for _ in range(4):
+            announce(database, 2000)
+        eventually(lambda: rows_left(database) == 0)
+    assert rabbitmq.depth(AGGREGATOR_QUEUE) == 8000
+
+
+def test_no_row_is_lost_when_connections_are_cut_under_way(
+    database: psycopg.Connection, database_url: str, amqp_url: str
+) -> None:
+    with relaying(database_url, amqp_url):
+        for part in range(3):
+            announce(database, 3000)
+            eventually(lambda: rows_left(database) < 3000)
+            assert cut_connections(amqp_url)
+        eventually(lambda: rows_left(database) == 0)
+    counts = Counter(int(body) for body in taken(amqp_url, AGGREGATOR_QUEUE, at_least=9000))
+    assert set(counts) == set(range(1, 3001))
+    assert min(counts.values()) == 3
+
+
+def test_goes_on_when_postgresql_ended_its_sessions(
+    database: psycopg.Connection, database_url: str, rabbitmq: RabbitMQ, amqp_url: str
+) -> None:
+    with relaying(database_url, amqp_url):
+        announce(database, 10)
+        eventually(lambda: rows_left(database) == 0)
+        database.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        announce(database, 10)
+        eventually(lambda: rows_left(database) == 0)
+    assert rabbitmq.depth(AGGREGATOR_QUEUE) == 20
+
+
+def test_goes_on_after_rabbitmq_came_back_empty(
+    database: psycopg.Connection, database_url: str, rabbitmq: RabbitMQ, amqp_url: str
+) -> None:
+    with relaying(database_url, amqp_url):
+        announce(database, 10)
+        eventually(lambda: rows_left(database) == 0)
+        rabbitmq.delete()
+        hint(database, 5)
+        rabbitmq.create()
+        eventually(lambda: rows_left(database) == 0)
+    assert rabbitmq.depth(VANTAGE_QUEUE) == 5
+
+
+def test_a_deleted_queue_gets_its_messages_again(
+    database: psycopg.Connection, database_url: str, rabbitmq: RabbitMQ, amqp_url: str
+) -> None:
+    declare(amqp_url)
+    rabbitmq.management.delete("queues", rabbitmq.vhost, VANTAGE_QUEUE)
+    with relaying(database_url, amqp_url):
+        hint(database, 5)
+        eventually(lambda: rows_left(database) == 0)
+        rabbitmq.management.delete("queues", rabbitmq.vhost, VANTAGE_QUEUE)
+        hint(database, 5)
+        eventually(lambda: rows_left(database) == 0)
+    assert rabbitmq.depth(VANTAGE_QUEUE) == 5
+
+
+def test_the_queue_is_kept_short_and_a_small_batch_does_not_wait_behind_a_large_one(
+    database: psycopg.Connection, database_url: str, rabbitmq: RabbitMQ, amqp_url: str
+) -> None:
+    large = hint(database, 3000)
+    with relaying(database_url, amqp_url):
+        eventually(lambda: rows_left(database) == 3000 - QUEUED_AT_LEAST)
+        assert rabbitmq.depth(VANTAGE_QUEUE) == QUEUED_AT_LEAST
+        small = hint(database, 5, batch=SMALL)
+        order = [payment(body) for body in taken(amqp_url, VANTAGE_QUEUE, at_least=3005)]
+    assert set(order) == large | small
+    assert max(order.index(payment_id) for payment_id in small) < QUEUED_AT_LEAST + 3 * len(small)
+
+
+def test_more_batches_than_fit_one_round_all_get_their_turn(
+    database: psycopg.Connection, database_url: str, amqp_url: str
+) -> None:
+    batches = [UUID(int=n) for n in range(1, 301)]
+    wanted = {payment_id for batch in batches for payment_id in hint(database, 2, batch=batch)}
+    with relaying(database_url, amqp_url):
+        order = [payment(body) for body in taken(amqp_url, VANTAGE_QUEUE, at_least=600)]
+    assert set(order) == wanted
+
+
+def test_a_command_leaves_when_it_is_due_and_not_before(
+    database: psycopg.Connection, database_url: str, rabbitmq: RabbitMQ, amqp_url: str
+) -> None:
+    declare(amqp_url)
+    with relaying(database_url, amqp_url):
+        due_at = time.monotonic() + 0.4
+        (later,) = hint(database, 1, available_in_s=0.4)
+        (now,) = hint(database, 1)
+        eventually(lambda: rabbitmq.depth(VANTAGE_QUEUE) == 1)
+        assert rows_left(database) == 1 or time.monotonic() > due_at
+        eventually(lambda: rows_left(database) == 0)
+        assert due_at - 0.05 < time.monotonic() < due_at + 0.5
+    assert [payment(body) for body in taken(amqp_url, VANTAGE_QUEUE, at_least=2)] == [now, later]
+
+
+@contextmanager
+def full_outbox(database_url: str, *, rows: int) -> Iterator[psycopg.Connection]:
+    with ExitStack() as stack:
+        connection = stack.enter_context(psycopg.connect(database_url, autocommit=True))
+        connection.execute(
+            "INSERT INTO outbox (lane, batch_id, payment_id, available_at)"
+            " SELECT 'charge.vantage', lpad((n %% 20)::text, 32, '0')::uuid, uuid7(),"
+            "   clock_timestamp() + CASE n %% 20 WHEN 7 THEN interval '1 h' ELSE '0' END"
+            " FROM generate_series(1, %s) n",
+            (rows,),
+        )
+        announce(connection, rows // 2)
+        connection.execute("ANALYZE outbox")
+        yield connection
+
+
+PARAMETERS = {
+    "take_events": {"at_most": 100},
+    "waiting_batches": {"lane": "charge.vantage", "after": UUID(int=0), "at_most": 100},
+    "take_commands": {"lane": "charge.vantage", "batches": [UUID(int=n) for n in range(20)], "each": 5},
+    "next_due": {"lane": "charge.vantage", "batches": [UUID(int=n) for n in range(20)]},
+    "delete": {"ids": list(range(1, 100))},
+}
+
+
+def test_no_statement_reads_more_when_the_outbox_is_larger(database_url: str) -> None:
+    assert set(PARAMETERS) == set(statements.load("outbox"))
+    with full_outbox(database_url, rows=20_000) as connection:
+        for name, parameters in PARAMETERS.items():
+            assert pages_read(connection, name, parameters) < 600, name
+
+
+def pages_read(connection: psycopg.Connection, name: str, parameters: dict[str, object]) -> int:
+    with connection.transaction(force_rollback=True):
+        explain = f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {statements.load('outbox')[name]}"
+        row = connection.execute(explain.encode(), parameters).fetchone()
+    assert row is not None
+    (plan,) = row[0] if isinstance(row[0], list) else json.loads(row[0])
+    assert "Seq Scan" not in json.dumps(plan)
+    assert "Sort" not in json.dumps(plan), name
+    return int(plan["Plan"]["Shared Hit Blocks"] + plan["Plan"]["Shared Read Blocks"])

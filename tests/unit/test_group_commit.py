@@ -1,0 +1,134 @@
+"""Natural batching: whatever gathers while one commit runs shares the next."""
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from shared.store.group_commit import GroupCommit
+
+
+def test_each_member_gets_its_own_result_whatever_the_groups() -> None:
+    async def run(group: Sequence[int]) -> list[int]:
+        await asyncio.sleep(0)
+        return [item * 10 for item in group]
+
+    async def all_of_them() -> list[int]:
+        commits = GroupCommit(run, most=7, lanes=2)
+        return await asyncio.gather(*(commits.submit(item) for item in range(100)))
+
+    assert asyncio.run(all_of_them()) == [item * 10 for item in range(100)]
+
+
+def test_what_gathers_while_a_group_runs_is_the_next_group_in_order() -> None:
+    groups: list[list[int]] = []
+    gate = asyncio.Event()
+
+    async def run(group: Sequence[int]) -> Sequence[int]:
+        groups.append(list(group))
+        await gate.wait()
+        return group
+
+    async def main() -> None:
+        commits = GroupCommit(run, most=10)
+        first = asyncio.create_task(commits.submit(0))
+        while not groups:
+            await asyncio.sleep(0)
+        rest = [asyncio.create_task(commits.submit(item)) for item in range(1, 4)]
+        await asyncio.sleep(0)
+        assert groups == [[0]]
+        gate.set()
+        await asyncio.gather(first, *rest)
+
+    asyncio.run(main())
+    assert groups == [[0], [1, 2, 3]]
+
+
+def test_a_group_is_never_larger_than_asked_for() -> None:
+    sizes: list[int] = []
+
+    async def run(group: Sequence[int]) -> Sequence[int]:
+        sizes.append(len(group))
+        return group
+
+    async def main() -> None:
+        commits = GroupCommit(run, most=4)
+        await asyncio.gather(*(commits.submit(item) for item in range(10)))
+
+    asyncio.run(main())
+    assert sizes == [4, 4, 2]
+
+
+def test_one_lane_runs_one_group_at_a_time_and_two_lanes_two() -> None:
+    async def most_at_once(lanes: int) -> int:
+        running = 0
+        most = 0
+
+        async def run(group: Sequence[int]) -> Sequence[int]:
+            nonlocal running, most
+            running += 1
+            most = max(most, running)
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            running -= 1
+            return group
+
+        commits = GroupCommit(run, most=1, lanes=lanes)
+        await asyncio.gather(*(commits.submit(item) for item in range(10)))
+        return most
+
+    assert asyncio.run(most_at_once(1)) == 1
+    assert asyncio.run(most_at_once(2)) == 2
+
+
+def test_a_group_that_fails_tells_its_members_and_does_not_stall_the_next() -> None:
+    async def run(group: Sequence[str]) -> Sequence[str]:
+        if "bad" in group:
+            raise ValueError("this group failed")
+        return group
+
+    async def main() -> list[str | BaseException]:
+        commits = GroupCommit(run, most=2)
+        items = ["good", "bad", "fine", "well"]
+        return await asyncio.gather(*(commits.submit(item) for item in items), return_exceptions=True)
+
+    first, second, *rest = asyncio.run(main())
+    assert isinstance(first, ValueError)
+    assert isinstance(second, ValueError)
+    assert rest == ["fine", "well"]
+
+
+def test_a_member_that_stopped_waiting_does_not_disturb_its_neighbours() -> None:
+    gate = asyncio.Event()
+
+    async def run(group: Sequence[int]) -> Sequence[int]:
+        await gate.wait()
+        return group
+
+    async def main() -> int:
+        commits = GroupCommit(run, most=10)
+        leaver, stayer = (asyncio.create_task(commits.submit(item)) for item in (1, 2))
+        await asyncio.sleep(0)
+        leaver.cancel()
+        gate.set()
+        with pytest.raises(asyncio.CancelledError):
+            await leaver
+        return await stayer
+
+    assert asyncio.run(main()) == 2
+
+
+def test_an_item_that_comes_when_all_is_idle_is_committed_at_once() -> None:
+    groups: list[list[int]] = []
+
+    async def run(group: Sequence[int]) -> Sequence[int]:
+        groups.append(list(group))
+        return group
+
+    async def main() -> None:
+        commits = GroupCommit(run, most=10)
+        for item in range(3):
+            await commits.submit(item)
+
+    asyncio.run(main())
+    assert groups == [[0], [1], [2]]

@@ -1,0 +1,179 @@
+"""Vantage: charge and void over ProtectPay REST, lookup over ProPay XML, the day's report over Vantage reporting.
+
+The frozen text of a charge or void is the wire body itself, byte for byte; the payer in the URL is read from it.
+"""
+
+import base64
+import json
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from typing import Any
+from urllib.parse import quote
+
+from yarl import URL
+
+from shared.domain.words import ProcessorName
+from workers.processors.port import (
+    Blame,
+    ChargeAnswer,
+    ChargeOrder,
+    LookupAnswer,
+    LookupOrder,
+    NotExecuted,
+    ReportAnswer,
+    Timing,
+    VoidAnswer,
+    VoidOrder,
+)
+from workers.processors.vantage_answers import judge_charge, judge_void
+from workers.processors.vantage_report import judge_report
+from workers.processors.vantage_search import judge_search, search_request
+from workers.processors.vantage_transport import Answer, Transport, Trouble
+
+# ProtectPay answers by itself after 60 s; 15 s more for the way. A shorter deadline would make Unknowns.
+TIMING = Timing(
+    send_budget=timedelta(seconds=5),
+    total_deadline=timedelta(seconds=75),
+    record_margin=timedelta(seconds=20),
+    key_lifetime=None,
+)
+# A real answer has about 1 KB; a megabyte is somebody else's page.
+_ANSWER_LIMIT_BYTES = 1024 * 1024
+# About 600 bytes per row: enough for 100,000 charges of one affiliate on one day.
+_REPORT_LIMIT_BYTES = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VantageSettings:
+    """`rest_url` ends before /ProtectPay, `xml_url` is the whole address, `report_url` ends before /api."""
+
+    rest_url: str
+    xml_url: str
+    report_url: str
+    biller_account_id: str
+    authentication_token: str = field(repr=False)
+    cert_string: str = field(repr=False)
+    report_key: str = field(repr=False)
+    affiliate_id: str
+    connections: int = 20
+    timing: Timing = TIMING
+
+
+class VantageProcessor:
+    """Satisfies `Processor`."""
+
+    name = ProcessorName.VANTAGE
+
+    def __init__(self, settings: VantageSettings) -> None:
+        self.timing = settings.timing
+        self._settings = settings
+        self._transport = Transport(
+            total_deadline=settings.timing.total_deadline,
+            connect_deadline=settings.timing.send_budget,
+            connections=settings.connections,
+        )
+        pair = f"{settings.biller_account_id}:{settings.authentication_token}"
+        self._headers = {
+            "Authorization": "Basic " + base64.b64encode(pair.encode()).decode(),
+            "Content-Type": "application/json; charset=utf-8",
+            "Accept": "application/json",
+            "Accept-Encoding": "identity",
+        }
+
+    def freeze_charge(self, order: ChargeOrder) -> str:
+        """Raises ValueError for an account that is not a MerchantProfileId."""
+        return _canonical(
+            {
+                "Amount": order.amount_minor,
+                "CurrencyCode": order.currency,
+                "Invoice": order.reference,
+                "IsRecurringPayment": False,
+                "MerchantProfileId": _profile(order.account),
+                "PayerAccountId": order.payer_id,
+                "PaymentMethodId": order.token,
+            }
+        )
+
+    async def charge(self, request_text: str) -> ChargeAnswer:
+        """Send the frozen charge once; never raises for anything that the wire does."""
+        request = _thawed(request_text, "PayerAccountId", "Amount")
+        if request is None:
+            return _not_ours()
+        payer = quote(str(request["PayerAccountId"]), safe="")
+        path = f"/ProtectPay/Payers/{payer}/PaymentMethods/ProcessedTransactions/"
+        answer = await self._put(path, request_text)
+        return judge_charge(answer, request["Amount"])
+
+    def freeze_void(self, order: VoidOrder) -> str:
+        """By the history id, which ProtectPay prefers; after a lost answer only the gateway's number is known."""
+        named = (
+            {"TransactionHistoryId": order.charge_history_ref}
+            if order.charge_history_ref
+            else {"OriginalTransactionId": order.charge_processor_ref}
+        )
+        return _canonical({"MerchantProfileId": _profile(order.account), **named})
+
+    async def void(self, request_text: str) -> VoidAnswer:
+        """Send the frozen void once; a success's own history id is 0 and is not kept."""
+        request = _thawed(request_text, "MerchantProfileId")
+        if request is None:
+            return _not_ours()
+        answer = await self._put("/ProtectPay/VoidedTransactions/", request_text)
+        return judge_void(answer, request.get("OriginalTransactionId"))
+
+    async def lookup(self, order: LookupOrder) -> LookupAnswer:
+        answer = await self._transport.send(
+            "POST",
+            URL(self._settings.xml_url),
+            headers={"Content-Type": "application/x-www-form-urlencoded", "Accept-Encoding": "identity"},
+            body=search_request(order, self._settings.cert_string),
+            limit_bytes=_ANSWER_LIMIT_BYTES,
+        )
+        return judge_search(answer, order)
+
+    async def day_report(self, account: str, day: date) -> ReportAnswer:
+        """The whole affiliate's report of a New York day, of which this account's charges are kept."""
+        settings, day_text = self._settings, day.isoformat()
+        url = URL(settings.report_url.rstrip("/")) / "api" / "txreports" / "v1" / "CTDR" / settings.affiliate_id
+        answer = await self._transport.send(
+            "GET",
+            (url / day_text / day_text).with_query(key=settings.report_key),
+            headers={"Accept": "application/json", "Accept-Encoding": "identity"},
+            body=None,
+            limit_bytes=_REPORT_LIMIT_BYTES,
+        )
+        return judge_report(answer, account, day)
+
+    async def close(self) -> None:
+        await self._transport.close()
+
+    async def _put(self, path: str, body: str) -> Answer | Trouble:
+        return await self._transport.send(
+            "PUT",
+            URL(self._settings.rest_url.rstrip("/") + path, encoded=True),
+            headers=self._headers,
+            body=body.encode(),
+            limit_bytes=_ANSWER_LIMIT_BYTES,
+        )
+
+
+def _canonical(request: dict[str, Any]) -> str:
+    return json.dumps(request, sort_keys=True, separators=(",", ":"))
+
+
+def _profile(account: str) -> int:
+    if not (account.isascii() and account.isdigit()):
+        raise ValueError(f"a Vantage account is a MerchantProfileId, all digits, got {account!r}")
+    return int(account)
+
+
+def _thawed(request_text: str, *needed: str) -> dict[str, Any] | None:
+    try:
+        request = json.loads(request_text)
+    except ValueError:
+        return None
+    return request if isinstance(request, dict) and all(name in request for name in needed) else None
+
+
+def _not_ours() -> NotExecuted:
+    return NotExecuted(code="bad_frozen_request", blame=Blame.US, detail="the stored request is not one of ours")
