@@ -30,7 +30,11 @@ _CHATTY: Final = ("pika", "aiohttp.access", "asyncio", "urllib3", "stripe", "uvi
 
 
 def configure(
-    process: str, *, level: Level = "info", format: Format = "auto", stream: BinaryIO | None = None  # noqa: A002  # named as the setting is
+    process: str,
+    *,
+    level: Level = "info",
+    format: Format = "auto",  # noqa: A002  # named as its setting is
+    stream: BinaryIO | None = None,
 ) -> None:
     """Set logging up for this process, which is named in every event. `auto` is pretty on a terminal.
 

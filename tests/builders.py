@@ -127,7 +127,7 @@ def payment(connection: Connection, batch_id: UUID, invoice_id: UUID, method_id:
 
 
 def attempt(connection: Connection, payment_id: UUID, **columns: Any) -> UUID:
-    """The payment's next attempt, a charge with one open send unless told otherwise; made the current one if a charge."""
+    """The payment's next attempt: a charge with one open send unless told otherwise. A charge becomes current."""
     row = connection.execute(
         "SELECT processor, account, amount_minor, attempts FROM payment WHERE id = %s", [payment_id]
     ).fetchone()
@@ -172,7 +172,12 @@ class Submitted:
 
 
 def submitted(
-    connection: Connection, size: int = 1, *, processor: str = "vantage", one_card: bool = False, amount_minor: int = 5_000
+    connection: Connection,
+    size: int = 1,
+    *,
+    processor: str = "vantage",
+    one_card: bool = False,
+    amount_minor: int = 5_000,
 ) -> Submitted:
     """A practice with a batch of `size` queued payments, all on one card or each on its own."""
     practice_id = practice(connection, processor=processor)
@@ -182,9 +187,7 @@ def submitted(
     methods = cards * size if one_card else cards
     invoices = [invoice(connection, practice_id, one, amount_minor=amount_minor) for one in owners]
     batch_id = batch(connection, practice_id, total=size, total_minor=size * amount_minor, processor=processor)
-    payments = [
-        payment(connection, batch_id, one, card) for one, card in zip(invoices, methods, strict=True)
-    ]
+    payments = [payment(connection, batch_id, one, card) for one, card in zip(invoices, methods, strict=True)]
     return Submitted(practice_id, batch_id, methods, invoices, payments)
 
 

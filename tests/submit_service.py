@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -24,7 +24,7 @@ ALL = ("billing", "billing:void", "billing:refund")
 class Reply(NamedTuple):
     status: int
     body: Any
-    headers: dict[str, str]
+    headers: Mapping[str, str]  # by name in any case
 
 
 class Caller:
@@ -42,7 +42,7 @@ class Caller:
         async with self.session.request(method, self.url + path, headers=sent, **options) as response:
             text = await response.text()
             body = json.loads(text) if "json" in response.headers.get("Content-Type", "") else text
-            return Reply(response.status, body, dict(response.headers))
+            return Reply(response.status, body, response.headers)
 
     async def get(self, path: str, **query: Any) -> Reply:
         return await self.send("GET", path, params={name: str(value) for name, value in query.items()})
@@ -127,8 +127,8 @@ FROM practice p CROSS JOIN generate_series(1, %(clients)s) n
 JOIN clinician c ON c.external_id = p.external_id || '-dr' || 2 - n %% 2;
 INSERT INTO payment_method (practice_id, external_id, client_id, processor, type, brand, last4, exp_month, exp_year,
   payer_id, token, is_default, first_charged_on)
-SELECT c.practice_id, c.external_id || '-m', c.id, p.processor, 'card', 'visa', '4242', 12, 2099, 'payer', c.external_id,
-  true, '2026-01-01'
+SELECT c.practice_id, c.external_id || '-m', c.id, p.processor, 'card', 'visa', '4242', 12, 2099, 'payer',
+  c.external_id, true, '2026-01-01'
 FROM client c JOIN practice p ON p.id = c.practice_id;
 INSERT INTO invoice (practice_id, external_id, number, client_id, currency, total_minor, pushed_due_minor, issued_on,
   status, first_service_on, last_service_on, session_count)

@@ -13,7 +13,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from shared.domain import charging, claiming, schedule
 from shared.domain.answers import Blame, ChargeAnswer, NotExecuted
 from shared.domain.declines import Category
-from shared.domain.payment import State
+from shared.domain.payment import Event, State
 from shared.domain.reasons import Reason
 from shared.domain.snapshot import Attempt, Step
 from shared.store import payments
@@ -21,10 +21,11 @@ from shared.store.payments import Connection, Locked
 
 _log = structlog.get_logger()
 
-# What a lost connection, a restarted server, a deadlock or another payment on the same invoice in the same moment
-# raise: the same transaction may be tried again, and decides on what it then finds.
-TRY_AGAIN = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.errors.UniqueViolation, PoolTimeout)
+# What a lost connection, a restarted server or a deadlock raise: the same transaction may be tried again.
+TRY_AGAIN = (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout)
 _PAUSE_S = 0.5
+# Another payment took the invoice in the same moment: the next try sees it. More tries would see nothing new.
+_COLLISIONS_MOST = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,17 +44,20 @@ async def record_until_done(group: Sequence[Answered], *, pool: AsyncConnectionP
     Recording twice is harmless, so a COMMIT whose answer was lost is simply recorded again. A member that cannot be
     recorded does not take its neighbours with it: it stays owned until its lease ends and is then looked up.
     """
+    collisions = 0
     while True:
         try:
             await record(group, pool=pool, actor=actor)
         except TRY_AGAIN as error:
             _log.warning("record_retried", answers=len(group), error=type(error).__name__)
             await asyncio.sleep(_PAUSE_S)
-        except Exception:  # noqa: BLE001  # one member's bug must cost only that member its answer
+        except Exception as error:  # noqa: BLE001  # one member's bug must cost only that member its answer
             if len(group) > 1:
                 return [done for one in group for done in await record_until_done([one], pool=pool, actor=actor)]
-            _log.exception("record_failed", payment_id=str(group[0].payment_id))
-            return [None]
+            collisions += 1
+            if not isinstance(error, psycopg.errors.UniqueViolation) or collisions == _COLLISIONS_MOST:
+                _log.exception("record_failed", payment_id=str(group[0].payment_id))
+                return [None]
         else:
             return [None] * len(group)
 
@@ -124,7 +128,9 @@ def log_steps(steps: Iterable[Step]) -> None:
 
 def _log_step(step: Step) -> None:
     attempt = step.attempt
-    _log.info(
+    # A claim is followed by its outcome in moments, and is in the payment's events for ever.
+    log = _log.debug if step.event is Event.CLAIM else _log.info
+    log(
         f"payment_{step.event}",
         batch_id=str(step.after.batch_id),
         batch=f"BP-{step.after.batch_number}",

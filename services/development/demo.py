@@ -117,7 +117,8 @@ def _slow_down(box: Sandbox, practice: Practice) -> None:
     with psycopg.connect(box.database_url) as connection:
         methods = connection.execute(
             "SELECT p.processor_account, m.payer_id, m.token"
-            " FROM payment_method m JOIN practice p ON p.id = m.practice_id WHERE p.external_id = %s AND m.processor = p.processor",
+            " FROM payment_method m JOIN practice p ON p.id = m.practice_id"
+            " WHERE p.external_id = %s AND m.processor = p.processor",
             (practice.id,),
         ).fetchall()
     behaviours = [

@@ -3,17 +3,19 @@
 import uvicorn
 
 from services.submit.api import create_app
+from shared.logs import configure
 from shared.settings import SubmitSettings
 
 
 def main() -> None:
     """Serve HTTP; a wrong setting ends the process with a line that names it."""
     settings = SubmitSettings()
+    configure("submit", level=settings.log_level, format=settings.log_format)
     uvicorn.run(
         create_app(settings),
         host=settings.http_host,
         port=settings.http_port,
-        log_level=settings.log_level,
+        log_config=None,
         server_header=False,
         # Paths hold ids only, but a search of the wizard holds a client's name.
         access_log=False,

@@ -31,34 +31,7 @@ class Edge:
         headers = dict(scope["headers"])
         given = headers.get(b"x-request-id", b"")
         scope["request_id"] = given.decode() if _REQUEST_ID.fullmatch(given) else uuid4().hex
-        started = False
-
-        async def sending(message: Message) -> None:
-            nonlocal started
-            if message["type"] == "http.response.start":
-                started = True
-                MutableHeaders(scope=message)["X-Request-Id"] = scope["request_id"]
-            await send(message)
-
-        try:
-            length = headers.get(b"content-length", b"0")
-            if not length.isdigit() or int(length) > self._most:
-                raise _TooLongError  # noqa: TRY301  # one answer for both ways to be too long
-            await self._app(scope, self._counting(receive), sending)
-        except _TooLongError:
-            if started:
-                raise
-            response = problem_response(
-                413,
-                "body_too_large",
-                f"A request may have {self._most} bytes. Nothing was done. Select fewer invoices, or all that match.",
-                request_id=scope["request_id"],
-                headers={"Connection": "close"},
-            )
-            await response(scope, receive, sending)
-
-    def _counting(self, receive: Receive) -> Receive:
-        seen = 0
+        started, seen = False, 0
 
         async def receiving() -> Message:
             nonlocal seen
@@ -68,4 +41,29 @@ class Edge:
                 raise _TooLongError
             return message
 
-        return receiving
+        async def sending(message: Message) -> None:
+            nonlocal started
+            if seen > self._most and not started:
+                raise _TooLongError  # who read the body took our first one for a broken request
+            if message["type"] == "http.response.start":
+                started = True
+                MutableHeaders(scope=message)["X-Request-Id"] = scope["request_id"]
+            await send(message)
+
+        try:
+            length = headers.get(b"content-length", b"0")
+            if not length.isdigit() or int(length) > self._most:
+                raise _TooLongError  # noqa: TRY301  # one answer for both ways to be too long
+            await self._app(scope, receiving, sending)
+        except _TooLongError:
+            if started:
+                raise
+            seen = 0  # this answer may pass
+            response = problem_response(
+                413,
+                "body_too_large",
+                f"A request may have {self._most} bytes. Nothing was done. Select fewer invoices, or all that match.",
+                request_id=scope["request_id"],
+                headers={"Connection": "close"},
+            )
+            await response(scope, receive, sending)

@@ -97,7 +97,7 @@ def money_taken(payment: Payment, attempt: Attempt, money: Money, *, now: dateti
     if attempt.id != payment.current_attempt:
         return _older_attempt_paid(payment, attempt, paid, now=now)
     if payment.state is State.PROCESSING and not money.settled:
-        return _review(payment, paid, "the processor approved what it was still to settle at once")
+        return review(payment, paid, "the processor approved what it was still to settle at once")
     if payment.state in (*_OPEN, State.PROCESSING):
         return _paid(payment, paid, money, now=now)
     if payment.state is State.VOIDED and money.settled:
@@ -212,7 +212,7 @@ def processing(payment: Payment, attempt: Attempt, processor_ref: str, *, now: d
             **_RELEASED,
             next_check_at=schedule.next_lookup(now, attempt.lookups),
         )
-    return _review(payment, known, "the processor works on an attempt that was given up")
+    return review(payment, known, "the processor works on an attempt that was given up")
 
 
 # --- No money ---------------------------------------------------------------------------------------------------------
@@ -398,7 +398,7 @@ def looked(payment: Payment, attempt: Attempt, *, detail: str, now: datetime) ->
 def seen(payment: Payment, attempt: Attempt, sighting: Sighting, *, unchanged: bool, now: datetime) -> Step | None:
     """What the processor shows for `attempt` now. `unchanged`: nothing was written since before the look."""
     if sighting.amount_minor != attempt.amount_minor:
-        return _review(payment, attempt, f"the processor shows {sighting.amount_minor}, we sent {attempt.amount_minor}")
+        return review(payment, attempt, f"the processor shows {sighting.amount_minor}, we sent {attempt.amount_minor}")
     match sighting.seen:
         case Seen.APPROVED | Seen.SETTLED:
             money = Money(
@@ -418,7 +418,7 @@ def seen(payment: Payment, attempt: Attempt, sighting: Sighting, *, unchanged: b
         case Seen.REFUNDED:
             return _returned(payment, attempt, sighting, Event.SEEN_REFUNDED, State.REFUNDED, now=now)
         case Seen.OTHER:
-            return _review(payment, attempt, f"the processor shows a state that we do not know: {sighting.detail}")
+            return review(payment, attempt, f"the processor shows a state that we do not know: {sighting.detail}")
         case _:
             assert_never(sighting.seen)
 
@@ -427,7 +427,7 @@ def _returned(
     payment: Payment, attempt: Attempt, sighting: Sighting, event: Event, target: State, *, now: datetime
 ) -> Step | None:
     """The money was taken and given back, not by us: say so."""
-    if payment.current_attempt == attempt.id and payment.state is State.PROCESSING:
+    if payment.current_attempt == attempt.id and payment.state is State.PROCESSING and target is State.REFUNDED:
         return _settled_and_returned(payment, attempt, sighting, now=now)
     if payment.current_attempt != attempt.id or payment.state not in (*_OPEN, State.APPROVED, State.SETTLED):
         return None
@@ -453,7 +453,7 @@ def _returned(
 
 
 def _settled_and_returned(payment: Payment, attempt: Attempt, sighting: Sighting, *, now: datetime) -> Step:
-    """The first thing seen of a bank debit is that it was given back: so it had settled. A person takes it from here."""
+    """A bank debit is first seen when it was given back: so it had settled. A person takes it from here."""
     reason = f"{attempt.reference} settled and was given back outside of Batchpay"
     return step(
         payment,
@@ -485,7 +485,8 @@ def _observe(payment: Payment, attempt: Attempt, fact: str) -> Step:
     return step(payment, Event.OBSERVE, payment.state, attempt=attempt, detail={"fact": fact, "attempt": attempt.n})
 
 
-def _review(payment: Payment, attempt: Attempt, reason: str) -> Step | None:
+def review(payment: Payment, attempt: Attempt, reason: str) -> Step | None:
+    """Put the payment on the review list; None if it is there for this reason already."""
     if reason in (payment.review_reason or ""):
         return None
     return step(

@@ -1,7 +1,7 @@
 """A payment and its attempt as read under the row lock, and the step that a decision takes from there.
 
-Decisions (`claiming`, `charging`, `voiding`) are pure: a snapshot and evidence in, a `Step` out. `shared.store.payments`
-writes steps; nothing else changes a payment.
+Decisions (`claiming`, `charging`, `voiding`) are pure: a snapshot and evidence in, a `Step` out.
+`shared.store.payments` writes steps; nothing else changes a payment.
 """
 
 from dataclasses import dataclass, replace

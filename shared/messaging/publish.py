@@ -103,6 +103,8 @@ class Publisher:
         while not self._closing.wait(topology.reconnect_delay_s(attempts) if attempts else 0.0):
             attempts += 1
             link = self._link = _Link(self._parameters, self._connected.set)
+            if self._closing.is_set():  # it was set before there was this link to drop
+                link.close()
             link.run()
             if self._connected.is_set():
                 attempts = 1

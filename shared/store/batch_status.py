@@ -29,6 +29,7 @@ _DERIVED: Final = (
     "returned", "returned_minor", "canceled", "canceled_minor", "in_review",
 )  # fmt: skip
 _COUNTS: Final = _DERIVED[2:]
+_PROGRESSED: Final = "batch.progressed"
 
 # Locks are held together for one transaction; beyond this many batches a void would wait noticeably for its batch.
 BATCHES_IN_ONE_TRANSACTION: Final = 100
@@ -53,10 +54,11 @@ class Changed:
 
 
 async def recompute(pool: AsyncConnectionPool, batch_ids: Iterable[UUID], *, actor: str) -> list[Changed]:
-    """Make these batches say what their payments say; return those that changed. Commits, in transactions of bounded size.
+    """Make these batches say what their payments say; return those that changed.
 
-    Status and counts, and the events that tell them, are written together. `actor` is named in the log. Unknown ids
-    are ignored. Raises psycopg's OperationalError or PoolTimeout while PostgreSQL is away; it may simply be repeated.
+    Commits, in transactions of bounded size; status, counts and the events that tell them are written together. `actor`
+    is named in the log. Unknown ids are ignored. Raises psycopg's OperationalError or PoolTimeout while PostgreSQL is
+    away; it may simply be repeated.
     """
     ids = sorted(set(batch_ids))
     changed: list[Changed] = []
@@ -64,7 +66,9 @@ async def recompute(pool: AsyncConnectionPool, batch_ids: Iterable[UUID], *, act
         async with pool.connection() as connection:
             changed += await _recompute(connection, ids[start : start + BATCHES_IN_ONE_TRANSACTION])
     for one in changed:
-        _log.info(
+        # Progress is told several times a second while a batch runs: for those who look closely.
+        log = _log.debug if one.events == (_PROGRESSED,) else _log.info
+        log(
             "batch_recomputed",
             batch_id=str(one.batch_id),
             actor=actor,
@@ -157,12 +161,10 @@ def _event_types(before: dict[str, Any], after: dict[str, Any]) -> tuple[str, ..
         types.append(f"batch.{after['status']}")
     if before["posting"] != after["posting"] == Posting.POSTED:
         types.append("batch.posted")
-    return tuple(types or ["batch.progressed"])
+    return tuple(types or [_PROGRESSED])
 
 
-def _event(
-    before: dict[str, Any], after: dict[str, Any], name: str, *, sequence: int, now: datetime
-) -> BatchEvent:
+def _event(before: dict[str, Any], after: dict[str, Any], name: str, *, sequence: int, now: datetime) -> BatchEvent:
     return BatchEvent(
         event_id=f"{before['id']}.{sequence}",
         type=name,

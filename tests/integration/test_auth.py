@@ -1,4 +1,5 @@
 import asyncio
+import io
 import json
 import re
 from collections.abc import Iterator
@@ -128,11 +129,15 @@ def test_every_failure_of_the_framework_is_a_problem_with_the_requests_id(databa
     seed(database_url)
 
     async def story(caller: Caller) -> None:
+        too_long = io.BytesIO(b" " * (MOST_BODY_BYTES + 1))
         replies = {
             404: await caller.send("GET", "/nowhere", headers={"X-Request-Id": "mine-1"}),
             405: await caller.send("DELETE", "/v1/batches", headers={"X-Request-Id": "mine-1"}),
             413: await caller.send(
-                "POST", "/v1/batches/preview", data=b" " * (MOST_BODY_BYTES + 1), headers={"X-Request-Id": "mine-1"}
+                "POST",
+                "/v1/batches/preview",
+                data=too_long,
+                headers={"X-Request-Id": "mine-1"},
             ),
             422: await caller.send("POST", "/v1/batches/preview", data=b"{", headers={"X-Request-Id": "mine-1"}),
         }

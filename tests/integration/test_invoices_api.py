@@ -17,35 +17,35 @@ async def listed(caller: Caller, **query: Any) -> list[str]:
     return [item["invoice"].removeprefix("oak-i") for item in reply.body["items"]]
 
 
-@pytest.mark.parametrize(
-    ("query", "expected"),
-    [
-        ({}, "123456"),
-        ({"order": "desc"}, "654321"),
-        ({"sort": "amount", "order": "desc"}, "654321"),
-        ({"sort": "invoice"}, "123456"),
-        ({"sort": "service_date", "order": "desc"}, "654321"),
-        ({"sort": "sessions"}, None),
-        ({"sort": "card"}, None),
-        ({"client": "client 00003"}, "3"),
-        ({"invoice": "v-4"}, "4"),
-        ({"card": "VISA 42"}, "123456"),
-        ({"card": "amex"}, ""),
-        ({"client": "%"}, ""),
-        ({"amount_from_minor": 300, "amount_to_minor": 500}, "345"),
-        ({"service_from": "2026-09-03", "service_to": "2026-09-05"}, "234"),
-        ({"service_from": "2026-09-06"}, "56"),
-        ({"service_to": "2026-09-02"}, "1"),
-        ({"sessions_from": 2}, ""),
-    ],
-)
-def test_the_list_is_filtered_and_sorted_by_every_column(url: str, query: dict[str, Any], expected: str | None) -> None:
+FILTERS: list[tuple[dict[str, Any], str | None]] = [
+    ({}, "123456"),
+    ({"order": "desc"}, "654321"),
+    ({"sort": "amount", "order": "desc"}, "654321"),
+    ({"sort": "invoice"}, "123456"),
+    ({"sort": "service_date", "order": "desc"}, "654321"),
+    ({"sort": "sessions"}, None),
+    ({"sort": "card"}, None),
+    ({"client": "client 00003"}, "3"),
+    ({"invoice": "v-4"}, "4"),
+    ({"card": "VISA 42"}, "123456"),
+    ({"card": "amex"}, ""),
+    ({"client": "%"}, ""),
+    ({"amount_from_minor": 300, "amount_to_minor": 500}, "345"),
+    ({"service_from": "2026-09-03", "service_to": "2026-09-05"}, "234"),
+    ({"service_from": "2026-09-06"}, "56"),
+    ({"service_to": "2026-09-02"}, "1"),
+    ({"sessions_from": 2}, ""),
+]
+
+
+def test_the_list_is_filtered_and_sorted_by_every_column(url: str) -> None:
     async def story(caller: Caller) -> None:
-        found = await listed(caller, **query)
-        if expected is None:
-            assert sorted(found) == list("123456")
-        else:
-            assert found == list(expected)
+        for query, expected in FILTERS:
+            found = await listed(caller, **query)
+            if expected is None:
+                assert sorted(found) == list("123456"), query
+            else:
+                assert found == list(expected), query
 
     with_service(url, story)
 
@@ -99,10 +99,8 @@ def test_what_cannot_be_charged_is_listed_with_every_reason_and_counted_apart(ur
     with_service(url, story)
 
 
-@pytest.mark.parametrize("sort", ["client", "invoice", "service_date", "sessions", "card", "amount"])
-@pytest.mark.parametrize("order", ["asc", "desc"])
-def test_pages_neither_skip_nor_repeat_when_rows_come_and_go(url: str, sort: str, order: str) -> None:
-    async def story(caller: Caller) -> None:
+def test_pages_neither_skip_nor_repeat_when_rows_come_and_go(url: str) -> None:
+    async def read_in_pages(caller: Caller, *, sort: str, order: str) -> None:
         whole = await listed(caller, sort=sort, order=order)
         first = (await caller.get("/v1/invoices", sort=sort, order=order, limit=2)).body
         gone = whole[0]
@@ -113,6 +111,12 @@ def test_pages_neither_skip_nor_repeat_when_rows_come_and_go(url: str, sort: str
             seen += [item["invoice"].removeprefix("oak-i") for item in page["items"]]
             cursor = page["next_cursor"]
         assert seen == whole
+        await caller.sql("UPDATE invoice SET status = 'open'")
+
+    async def story(caller: Caller) -> None:
+        for sort in ("client", "invoice", "service_date", "sessions", "card", "amount"):
+            for order in ("asc", "desc"):
+                await read_in_pages(caller, sort=sort, order=order)
 
     with_service(url, story)
 
@@ -128,13 +132,12 @@ def test_each_caller_sees_its_own_practice_and_clients(url: str) -> None:
     with_service(url, story)
 
 
-@pytest.mark.parametrize(
-    "query", [{"sort": "colour"}, {"limit": 0}, {"service_from": "soon"}, {"page": 2}, {"cursor": "x"}]
-)
-def test_a_query_that_is_wrong_names_its_field(url: str, query: dict[str, Any]) -> None:
+def test_a_query_that_is_wrong_names_its_field(url: str) -> None:
     async def story(caller: Caller) -> None:
-        reply = await caller.get("/v1/invoices", **query)
-        assert reply.status == 422
-        assert [error["field"] for error in reply.body["errors"]] == list(query)
+        wrong = {"sort": "colour", "limit": "0", "service_from": "soon", "page": "2", "cursor": "x"}
+        for field, value in wrong.items():
+            reply = await caller.get("/v1/invoices", **{field: value})
+            assert reply.status == 422
+            assert [(error["field"], error["value"]) for error in reply.body["errors"]] == [(field, value)]
 
     with_service(url, story)

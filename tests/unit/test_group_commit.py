@@ -22,18 +22,18 @@ def test_each_member_gets_its_own_result_whatever_the_groups() -> None:
 
 def test_what_gathers_while_a_group_runs_is_the_next_group_in_order() -> None:
     groups: list[list[int]] = []
-    gate = asyncio.Event()
+    started, gate = asyncio.Event(), asyncio.Event()
 
     async def run(group: Sequence[int]) -> Sequence[int]:
         groups.append(list(group))
+        started.set()
         await gate.wait()
         return group
 
     async def main() -> None:
         commits = GroupCommit(run, most=10)
         first = asyncio.create_task(commits.submit(0))
-        while not groups:
-            await asyncio.sleep(0)
+        await started.wait()
         rest = [asyncio.create_task(commits.submit(item)) for item in range(1, 4)]
         await asyncio.sleep(0)
         assert groups == [[0]]

@@ -67,11 +67,11 @@ def test_what_libraries_log_comes_out_the_same_way(stream: io.BytesIO) -> None:
 def test_an_exception_is_in_the_event(stream: io.BytesIO) -> None:
     log = configured(stream)
     try:
-        raise ValueError("card 4242 4242 4242 4242 refused")
+        int("card 4242 4242 4242 4242 refused")
     except ValueError:
         log.exception("adapter_failed")
     (event,) = lines(stream)
-    assert f"ValueError: card {MASK} refused" in event["exception"]
+    assert f"'card {MASK} refused'" in event["exception"]
 
 
 def test_bound_ids_are_in_every_event_of_their_task_and_of_no_other(stream: io.BytesIO) -> None:
@@ -102,7 +102,7 @@ def test_pretty_lines_are_for_people(stream: io.BytesIO) -> None:
 
 
 def test_a_value_that_json_does_not_know_is_written_as_text(stream: io.BytesIO) -> None:
-    configured(stream).info("payment_approve", what={1, 2} and UUID(PAYMENT), error=ValueError("x"))
+    configured(stream).info("payment_approve", what=UUID(PAYMENT), error=ValueError("x"))
     (event,) = lines(stream)
     assert (event["what"], event["error"]) == (PAYMENT, "x")
 
@@ -126,7 +126,12 @@ def test_keys_that_may_hold_peoples_data_are_dropped_at_every_depth(key: str) ->
 
 
 def test_the_systems_own_words_are_kept() -> None:
-    event = {"routing_key": "payment.approved", "practice_id": "p-1", "batch": "BP-1048", "reference": f"dev-{PAYMENT}-1"}
+    event = {
+        "routing_key": "payment.approved",
+        "practice_id": "p-1",
+        "batch": "BP-1048",
+        "reference": f"dev-{PAYMENT}-1",
+    }
     assert clean(**event) == event
 
 
@@ -142,8 +147,8 @@ def test_card_numbers_are_masked_wherever_they_are(card: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["4242424242424241", "123456789012", "12345678901234567890123", PAYMENT, f"dev-{PAYMENT}-12", "2026-03-17T14:00:00Z",
-     "00000000-0000-0000-0000-000000000000"],
+    ["4242424242424241", "123456789012", "12345678901234567890123", PAYMENT, f"dev-{PAYMENT}-12",
+     "2026-03-17T14:00:00Z", "00000000-0000-0000-0000-000000000000"],
 )  # fmt: skip
 def test_what_is_no_card_number_is_left_alone(text: str) -> None:
     assert clean(detail=text, more=f"about {text}") == {"detail": text, "more": f"about {text}"}

@@ -7,12 +7,10 @@ from hypothesis import strategies as st
 from shared.store.ids import ordered_ids
 from shared.store.paging import BadCursorError, Cursor, read_cursor, write_cursor
 
+WORDS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
 
-@given(
-    st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])),
-    st.integers(-(2**63), 2**63 - 1),
-    st.uuids(),
-)
+
+@given(WORDS, st.integers(-(2**63), 2**63 - 1), st.uuids())
 def test_a_cursor_is_read_back_as_it_was_written(text: str, number: int, row_id: UUID) -> None:
     cursor = Cursor(text=text, number=number, id=row_id)
     assert read_cursor(write_cursor(cursor, sort="client asc"), sort="client asc") == cursor

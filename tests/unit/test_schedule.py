@@ -15,7 +15,6 @@ def test_looks_become_seldom_and_never_end(lookups: int, seconds: int) -> None:
     assert schedule.next_lookup(NOW, lookups) == NOW + timedelta(seconds=seconds)
 
 
-
 def test_a_charge_is_tried_again_four_times_at_most() -> None:
     pauses = [schedule.retry_pause(attempts) for attempts in range(7)]
     assert [pause and pause.total_seconds() for pause in pauses] == [None, 2, 10, 60, 300, None, None]

@@ -148,9 +148,11 @@ def test_trace_11_a_charge_refunded_in_the_dashboard_ends_the_void_and_is_review
 
 
 EVIDENCE = st.one_of(
-    st.tuples(st.sampled_from([VoidConfirmed(), TOO_LATE, ALREADY, BROKEN, LOST]), st.sampled_from([TOKEN, UUID(int=8)])),
+    st.tuples(
+        st.sampled_from([VoidConfirmed(), TOO_LATE, ALREADY, BROKEN, LOST]), st.sampled_from([TOKEN, UUID(int=8)])
+    ),
     st.tuples(st.sampled_from(list(Seen)).map(sighting), st.none()),
-)  # fmt: skip
+)
 
 
 @settings(max_examples=200, deadline=None)

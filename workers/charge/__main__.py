@@ -25,7 +25,7 @@ def main() -> None:
     name = settings.charge_processor
     process = f"charge-{name}"
     logs.configure(process, level=settings.log_level, format=settings.log_format)
-    pool = open_pool(settings.database_url, process=process, most=settings.database_connections)
+    pool = open_pool(settings.database_url, process=process, most=settings.database_connections, keyed=True)
     processor = MAKERS[name](settings)
     claimer = Claimer(pool=pool, processor=processor, environment=settings.environment, actor=process)
     claims = GroupCommit(partial(claim_group, claimer=claimer), most=_GROUP_MOST, lanes=1)

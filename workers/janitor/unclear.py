@@ -83,7 +83,16 @@ async def _record_sighting(case: _Case, sighting: Sighting, *, pool: AsyncConnec
         step = charging.seen(row.payment, attempt, sighting, unchanged=unchanged, now=row.now)
         return step or _later(row, attempt, f"seen {sighting.seen}: decides nothing")
 
-    await take_step(pool, *case.key, decide, actor=ACTOR)
+    try:
+        await take_step(pool, *case.key, decide, actor=ACTOR)
+    except psycopg.errors.UniqueViolation:
+        await _contradiction(case, sighting, pool=pool)
+
+
+async def _contradiction(case: _Case, sighting: Sighting, *, pool: AsyncConnectionPool) -> None:
+    """The processor shows under this reference a charge that it has shown for another one: people must look."""
+    reason = f"the processor's {sighting.processor_ref} is already known for another charge"
+    await take_step(pool, *case.key, lambda row, attempt: charging.review(row.payment, attempt, reason), actor=ACTOR)
 
 
 def _later(row: Locked, attempt: Attempt, fact: str) -> Step | None:

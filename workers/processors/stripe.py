@@ -5,13 +5,13 @@ idempotency key is the attempt's reference.
 """
 
 import asyncio
-import json
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import orjson
 import stripe
 
 from shared.domain.words import ProcessorName
@@ -235,13 +235,13 @@ def _tls(api_base: str) -> ssl.SSLContext | None:
 
 
 def _canonical(request: Mapping[str, object]) -> str:
-    return json.dumps(request, sort_keys=True, separators=(",", ":"))
+    return orjson.dumps(request, option=orjson.OPT_SORT_KEYS).decode()
 
 
 def _thaw(request_text: str) -> dict[str, Any] | None:
     """The frozen request, or None: without its key or account a charge must not leave."""
     try:
-        request = json.loads(request_text)
+        request = orjson.loads(request_text)
     except ValueError:
         return None
     if not isinstance(request, dict) or not isinstance(request.get("params"), dict):

@@ -4,12 +4,12 @@ The frozen text of a charge or void is the wire body itself, byte for byte; the 
 """
 
 import base64
-import json
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any
 from urllib.parse import quote
 
+import orjson
 from yarl import URL
 
 from shared.domain.words import ProcessorName
@@ -158,7 +158,7 @@ class VantageProcessor:
 
 
 def _canonical(request: dict[str, Any]) -> str:
-    return json.dumps(request, sort_keys=True, separators=(",", ":"))
+    return orjson.dumps(request, option=orjson.OPT_SORT_KEYS).decode()
 
 
 def _profile(account: str) -> int:
@@ -169,7 +169,7 @@ def _profile(account: str) -> int:
 
 def _thawed(request_text: str, *needed: str) -> dict[str, Any] | None:
     try:
-        request = json.loads(request_text)
+        request = orjson.loads(request_text)
     except ValueError:
         return None
     return request if isinstance(request, dict) and all(name in request for name in needed) else None

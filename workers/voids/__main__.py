@@ -16,7 +16,7 @@ from workers.voids.voiding import ACTOR, Voider, void
 def main() -> None:
     settings = WorkerSettings()
     logs.configure(ACTOR, level=settings.log_level, format=settings.log_format)
-    pool = open_pool(settings.database_url, process=ACTOR, most=settings.database_connections)
+    pool = open_pool(settings.database_url, process=ACTOR, most=settings.database_connections, keyed=True)
     processors = every_processor(settings)
     run = partial(void, voider=Voider(pool=pool, processors=processors, environment=settings.environment))
 

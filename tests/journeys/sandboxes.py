@@ -1,0 +1,49 @@
+"""Sandboxes of their own for tests: a virtual host for each, so that two of them never share a queue."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import services.development
+from services.development.sandbox import Sandbox, sandbox
+from services.development.servers import Servers
+from tests.rabbitmq_vhost import RabbitMQ
+from tests.shared_servers import unique
+
+SAMPLE = Path(services.development.__file__).parent / "sample"
+# The janitor comes every fifth of a second instead of every second: most of a journey is waiting for it.
+SETTINGS = {"BATCHPAY_SWEEP_EVERY_S": "0.2"}
+
+
+@contextmanager
+def virtual_host(servers: Servers) -> Iterator[tuple[Servers, RabbitMQ]]:
+    """The same servers, seen through a virtual host of their own."""
+    if servers.rabbitmq_api_url is None:
+        pytest.fail(
+            "Tests need RabbitMQ's management API. Set BATCHPAY_RABBITMQ_API_URL=http://user:password@host:15672"
+        )
+    rabbitmq = RabbitMQ(servers.amqp_url, servers.rabbitmq_api_url, vhost=unique("batchpay_journey"))
+    rabbitmq.create()
+    try:
+        yield replace(servers, amqp_url=rabbitmq.amqp_url), rabbitmq
+    finally:
+        rabbitmq.delete()
+
+
+@contextmanager
+def running(servers: Servers, run_directory: Path) -> Iterator[Sandbox]:
+    """A whole Batchpay on `servers`, whose simulators know the cards of the sample."""
+    with pytest.MonkeyPatch.context() as settings:
+        for name, value in SETTINGS.items():
+            settings.setenv(name, value)
+        with sandbox(servers, vault=SAMPLE / "vault.csv", run_directory=run_directory) as box:
+            yield box
+
+
+def environment_of(box: Sandbox, **more: str) -> dict[str, str]:
+    """What one more process of this sandbox needs."""
+    return {**os.environ, **SETTINGS, **box.environment, **more}
