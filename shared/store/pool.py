@@ -27,8 +27,7 @@ def open_pool(database_url: str, *, process: str, most: int, keyed: bool = False
         kwargs={
             "application_name": f"batchpay-{process}",
             "options": f"-c statement_timeout={STATEMENT_TIMEOUT_MS}"
-            f" -c idle_in_transaction_session_timeout={IDLE_IN_TRANSACTION_MS}"
-            + (f" {_KEYED_PLANS}" if keyed else ""),
+            f" -c idle_in_transaction_session_timeout={IDLE_IN_TRANSACTION_MS}" + (f" {_KEYED_PLANS}" if keyed else ""),
             "keepalives_idle": 10,
             "keepalives_interval": 5,
             "keepalives_count": 3,

@@ -11,7 +11,7 @@ from psycopg import AsyncConnection
 from psycopg.rows import class_row, scalar_row
 from psycopg.types.json import Jsonb
 
-from shared.store.ids import ordered_ids
+from shared.domain.ids import ordered_ids
 from shared.store.scope import Scope
 from shared.store.statements import load
 

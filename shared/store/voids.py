@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
-import orjson
 from psycopg_pool import AsyncConnectionPool
 
 from shared.domain import voiding
 from shared.domain.snapshot import Step
 from shared.domain.voiding import VoidResult
-from shared.store import payments
+from shared.store import audit, payments
 from shared.store.payments import Connection
 from shared.store.statements import load
 
@@ -44,7 +43,14 @@ async def request_batch_void(
         )
         if await cursor.fetchone() is None:
             return VoidAsked(found=False, results={})
-        await _audit(connection, practice_id, actor, source, "batch_void_requested", batch_id=batch_id)
+        await audit.write(
+            connection,
+            practice_id=practice_id,
+            actor=actor,
+            source=source,
+            action="batch.void_requested",
+            batch_id=batch_id,
+        )
     results = Counter(await ask_rest_of_batch(pool, batch_id=batch_id, actor=actor))
     async with pool.connection() as connection:
         results += await _beyond(connection, batch_id, results)
@@ -72,8 +78,14 @@ async def request_payment_void(
         row = await cursor.fetchone()
         if row is None:
             return VoidAsked(found=False, results={})
-        await _audit(
-            connection, practice_id, actor, source, "payment_void_requested", batch_id=row[0], payment_id=payment_id
+        await audit.write(
+            connection,
+            practice_id=practice_id,
+            actor=actor,
+            source=source,
+            action="payment.void_requested",
+            batch_id=row[0],
+            payment_id=payment_id,
         )
         return VoidAsked(found=True, results=dict(Counter(await _ask(connection, [payment_id], actor=actor))))
 
@@ -94,20 +106,3 @@ async def _beyond(connection: Connection, batch_id: UUID, asked: Counter[VoidRes
     assert row
     before = row[1] - asked[VoidResult.MARKED] - asked[VoidResult.VOIDING]
     return +Counter({VoidResult.TOO_LATE: row[0], VoidResult.ALREADY_ASKED: before})
-
-
-async def _audit(
-    connection: Connection,
-    practice_id: UUID,
-    actor: str,
-    source: str,
-    action: str,
-    *,
-    batch_id: UUID,
-    payment_id: UUID | None = None,
-) -> None:
-    await connection.execute(
-        "INSERT INTO audit_entry (practice_id, actor, source, action, batch_id, payment_id, detail)"
-        " VALUES (%s, %s, %s, %s, %s, %s, %s::jsonb)",
-        (practice_id, actor, source, action, batch_id, payment_id, orjson.dumps({}).decode()),
-    )

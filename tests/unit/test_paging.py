@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.store.ids import ordered_ids
+from shared.domain.ids import ordered_ids
 from shared.store.paging import BadCursorError, Cursor, read_cursor, write_cursor
 
 WORDS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
