@@ -10,10 +10,10 @@ import psycopg
 import structlog
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from shared.domain import charging, claiming, schedule
+from shared.domain import charging, claiming, schedule, taken
 from shared.domain.answers import Blame, ChargeAnswer, NotExecuted
 from shared.domain.declines import Category
-from shared.domain.payment import Event, State
+from shared.domain.payment import NEVER_CHARGED, Event, State
 from shared.domain.reasons import Reason
 from shared.domain.snapshot import Attempt, Step
 from shared.store import payments
@@ -96,7 +96,7 @@ async def _record(connection: Connection, group: dict[UUID, Answered], *, actor:
     await payments.write(connection, steps, actor=actor, now=now)
     for step in steps:
         await _hold_merchant(connection, step, group[step.after.id].answer, now=now)
-    return steps + await follow_declines(connection, steps, actor=actor, now=now)
+    return steps + await _follow(connection, steps, actor=actor, now=now)
 
 
 async def take_step(
@@ -115,7 +115,7 @@ async def take_step(
         if step is None:
             return None
         await payments.write(connection, [step], actor=actor, now=locked.now)
-        steps = [step, *await follow_declines(connection, [step], actor=actor, now=locked.now)]
+        steps = [step, *await _follow(connection, [step], actor=actor, now=locked.now)]
     log_steps(steps)
     return step
 
@@ -144,7 +144,37 @@ def _log_step(step: Step) -> None:
     )
 
 
-async def follow_declines(connection: Connection, steps: Sequence[Step], *, actor: str, now: datetime) -> list[Step]:
+async def _follow(connection: Connection, steps: Sequence[Step], *, actor: str, now: datetime) -> list[Step]:
+    """What these steps mean for other payments on their cards, and for money that an older attempt took."""
+    return [
+        *await _spare_cards(connection, steps, actor=actor, now=now),
+        *await _fall_back_on_surplus(connection, steps, actor=actor, now=now),
+    ]
+
+
+async def _fall_back_on_surplus(
+    connection: Connection, steps: Sequence[Step], *, actor: str, now: datetime
+) -> list[Step]:
+    """A payment ends without money although an older attempt of it took some: that attempt pays it.
+
+    Otherwise its invoice would be open again, and the next batch would charge the client a second time.
+    """
+    ended = {
+        step.after.id: step.after for step in steps if step.after.review_reason and step.after.state in NEVER_CHARGED
+    }
+    if not ended:
+        return []
+    surplus = await payments.surplus_attempts(connection, ended)
+    paid = [
+        step
+        for payment_id, attempt in surplus.items()
+        if (step := taken.surplus_pays(ended[payment_id], attempt, now=now))
+    ]
+    await payments.write(connection, paid, actor=actor, now=now)
+    return paid
+
+
+async def _spare_cards(connection: Connection, steps: Sequence[Step], *, actor: str, now: datetime) -> list[Step]:
     """Spare a card that was just refused: its other queued payments are skipped.
 
     For good if the refusal was not soft; for the rest of the batch after soft refusals in a row. Returns the steps that

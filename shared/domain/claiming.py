@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 from uuid import UUID
 
 from shared.domain.payment import Event, State
@@ -10,8 +11,7 @@ from shared.domain.snapshot import Attempt, Payment, Step, step
 from shared.domain.words import AttemptKind
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recheck:
+class Recheck(NamedTuple):
     """What the claim reads again, because it may have changed since submit."""
 
     invoice_open: bool

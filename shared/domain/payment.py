@@ -79,7 +79,8 @@ UNFINISHED = (
 )
 # The states in which money is taken and not given back.
 TAKEN = (State.APPROVED, State.SETTLED, State.VOIDING, State.REFUNDING)
-_NEVER_CHARGED = (State.DECLINED, State.FAILED, State.SKIPPED, State.CANCELED)
+# The final states in which no money was taken.
+NEVER_CHARGED = (State.DECLINED, State.FAILED, State.SKIPPED, State.CANCELED)
 
 _S, _E = State, Event
 
@@ -114,7 +115,7 @@ def _steps() -> list[Transition]:
     for source in (_S.SENDING, _S.UNKNOWN, _S.APPROVED, _S.SETTLED):
         add(source, _E.SEEN_VOIDED, _S.VOIDED, guard="the processor shows it")
         add(source, _E.SEEN_REFUNDED, _S.REFUNDED, guard="the processor shows it")
-    for source in (_S.QUEUED, *_NEVER_CHARGED):
+    for source in (_S.QUEUED, *NEVER_CHARGED):
         add(
             source,
             _E.EVIDENCE_PAID,

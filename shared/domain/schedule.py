@@ -17,6 +17,8 @@ HINT_AGAIN = timedelta(seconds=60)
 SETTLEMENT_CHECK = timedelta(hours=1)
 # A charge that was certainly not executed is tried again after these pauses, then given up for a person to retry.
 RETRY_PAUSES = (timedelta(seconds=2), timedelta(seconds=10), timedelta(seconds=60), timedelta(minutes=5))
+# A processor that asks for a longer pause gets this one: longer would hold a batch back because of one odd header.
+RETRY_LONGEST = timedelta(minutes=10)
 # Trouble with the merchant's account stops its queue this long before it is tried again.
 MERCHANT_HOLD = timedelta(minutes=15)
 

@@ -1,6 +1,6 @@
 """Void: what asking does to a payment in each state, and what the void's answers and looks do. Pure."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, assert_never
@@ -10,6 +10,7 @@ from shared.domain import claiming, schedule
 from shared.domain.answers import NotExecuted, Seen, Sighting, Unknown, VoidAnswer, VoidConfirmed, VoidRefused
 from shared.domain.payment import Event, State
 from shared.domain.reasons import Reason
+from shared.domain.reviewing import also
 from shared.domain.settlement_day import REPORT_DELAY, cut_off, settlement_day
 from shared.domain.snapshot import Attempt, Finding, Payment, Step, step
 from shared.domain.words import AttemptKind, ProcessorName
@@ -95,7 +96,7 @@ def claim(payment: Payment, charge: Attempt, new: NewVoid, *, now: datetime) -> 
 
 def claim_again(payment: Payment, void: Attempt, *, token: UUID, lease: timedelta, now: datetime) -> Step:
     """Own the voiding to send the same void once more; the same transaction cannot be voided twice."""
-    again = replace(void, open_sends=void.open_sends + 1, sends=void.sends + 1, last_send_at=now, last_claimed_at=now)
+    again = void._replace(open_sends=void.open_sends + 1, sends=void.sends + 1, last_send_at=now, last_claimed_at=now)
     return _claimed(payment, again, token=token, lease=lease, now=now, attempts=payment.attempts)
 
 
@@ -117,6 +118,8 @@ def _claimed(
 
 def answered(payment: Payment, void: Attempt, answer: VoidAnswer, *, token: UUID, now: datetime) -> Step | None:
     """The step that the processor's answer to a void takes. A refusal moves nothing: the charge is looked up."""
+    if payment.state is State.SETTLED and isinstance(answer, VoidConfirmed):
+        return _confirmed_after_all(payment, void, now=now)
     if payment.state is not State.VOIDING:
         return None
     mine = payment.claim_token == token
@@ -127,8 +130,7 @@ def answered(payment: Payment, void: Attempt, answer: VoidAnswer, *, token: UUID
         case VoidRefused() | NotExecuted() | Unknown() if not mine:
             return None
         case VoidRefused() | NotExecuted():
-            left = replace(
-                void,
+            left = void._replace(
                 open_sends=void.open_sends - 1,
                 lookups=void.lookups + 1,
                 outcome_code=answer.code,
@@ -136,7 +138,7 @@ def answered(payment: Payment, void: Attempt, answer: VoidAnswer, *, token: UUID
             )
             return _open(payment, left, fact=f"void refused: {answer.code}", look=look)
         case Unknown():
-            left = replace(void, lookups=void.lookups + 1, outcome_code=answer.code, outcome_detail=answer.detail)
+            left = void._replace(lookups=void.lookups + 1, outcome_code=answer.code, outcome_detail=answer.detail)
             return _open(payment, left, fact=f"void unknown: {answer.code}", look=look)
         case _:
             assert_never(answer)
@@ -160,10 +162,24 @@ def confirmed(payment: Payment, void: Attempt, *, now: datetime) -> Step:
         payment,
         Event.CONFIRM_VOID,
         State.VOIDED,
-        attempt=replace(void, outcome="confirmed", open_sends=0, finished_at=now),
+        attempt=void._replace(outcome="confirmed", open_sends=0, finished_at=now),
         **_RELEASED,
         next_check_at=None,
         finished_at=now,
+    )
+
+
+def _confirmed_after_all(payment: Payment, void: Attempt, *, now: datetime) -> Step:
+    """A look showed the charge settled and the void was given up; now its confirmation arrives: the money is back."""
+    reason = f"{void.reference} was confirmed after the charge was seen settled"
+    return step(
+        payment,
+        Event.SEEN_VOIDED,
+        State.VOIDED,
+        attempt=void._replace(outcome="confirmed", open_sends=0, finished_at=now),
+        reason_code=None,
+        review_reason=also(payment, reason),
+        finding=Finding(kind="late_void", detail=reason),
     )
 
 
@@ -179,7 +195,7 @@ def seen(payment: Payment, void: Attempt, sighting: Sighting, *, now: datetime) 
                 payment,
                 Event.TOO_LATE,
                 State.SETTLED,
-                attempt=replace(void, outcome="refused", open_sends=0, finished_at=now),
+                attempt=void._replace(outcome="refused", open_sends=0, finished_at=now),
                 **_RELEASED,
                 next_check_at=None,
                 reason_code=Reason.TOO_LATE_TO_VOID.value,
@@ -191,7 +207,7 @@ def seen(payment: Payment, void: Attempt, sighting: Sighting, *, now: datetime) 
                 payment,
                 Event.TOO_LATE,
                 State.SETTLED,
-                attempt=replace(void, outcome="refused", open_sends=0, finished_at=now),
+                attempt=void._replace(outcome="refused", open_sends=0, finished_at=now),
                 **_RELEASED,
                 next_check_at=None,
                 reason_code=Reason.TOO_LATE_TO_VOID.value,

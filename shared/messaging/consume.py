@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import suppress
 from typing import Any, Final
 
@@ -19,7 +19,7 @@ CLOSE_WITHIN_S: Final = 2.0
 _log = structlog.get_logger()
 
 
-async def consume_groups(amqp_url: str, queue: str, *, max_group: int) -> AsyncIterator[list[bytes]]:
+async def consume_groups(amqp_url: str, queue: str, *, max_group: int) -> AsyncGenerator[list[bytes], None]:
     """Whatever has gathered in `queue`, at least one and at most `max_group` bodies at a time, for ever.
 
         async with aclosing(consume_groups(amqp_url, queue, max_group=500)) as groups:

@@ -52,6 +52,7 @@ class GroupCommit(Generic[Item, Result]):
     async def _run_group(self, group: Sequence[tuple[Item, asyncio.Future[Result]]]) -> None:
         try:
             results = await self._run([item for item, _ in group])
+            assert len(results) == len(group), f"a group of {len(group)} was answered with {len(results)} results"
         except BaseException as error:
             for _, future in group:
                 if not future.done():

@@ -4,7 +4,7 @@ Nothing here commits. Times come from the database's clock.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from operator import attrgetter
 from typing import Any, Final
@@ -12,30 +12,29 @@ from uuid import UUID
 
 import orjson
 from psycopg import AsyncConnection
-from psycopg.rows import dict_row
 
 from schemas.events import PaymentEvent
-from shared.domain.charging import money_delta
 from shared.domain.claiming import Recheck
 from shared.domain.machine import sources
 from shared.domain.payment import TABLE, Event, State
 from shared.domain.snapshot import Attempt, Payment, Step
+from shared.domain.taken import money_delta
 from shared.domain.words import AttemptKind, ProcessorName
 from shared.store.statements import load
 
 _PAYMENT: Final = load("payment")
 _ATTEMPT: Final = load("attempt")
 _CLAIM_SOURCES: Final = list(sources(TABLE, Event.CLAIM))
-_PAYMENT_FIELDS: Final = tuple(field.name for field in fields(Payment))
-_ATTEMPT_FIELDS: Final = tuple(field.name for field in fields(Attempt))
-_RECHECK_FIELDS: Final = tuple(field.name for field in fields(Recheck) if field.name != "void_requested_by")
+# The statements select a snapshot's columns first, in the order of its fields; a test compares the two.
+_PAYMENT_WIDTH: Final = len(Payment._fields)
+_PROCESSOR, _STATE = Payment._fields.index("processor"), Payment._fields.index("state")
+_KIND, _BY = Attempt._fields.index("kind"), Attempt._fields.index("processor")
 _WRITTEN_FIELDS: Final = (
     "id", "state", "version", "due_at", "next_check_at", "claim_token", "lease_until", "on_wire", "attempts",
     "current_attempt", "void_requested_at", "void_requested_by", "reason_code", "reason_category", "reason_raw_code",
     "review_reason", "finished_at",
 )  # fmt: skip
 _written: Final = attrgetter(*_WRITTEN_FIELDS)
-_tried: Final = attrgetter(*_ATTEMPT_FIELDS)
 
 # The processor blocks a card for a day after three failed attempts in ten minutes: two are enough.
 SOFT_DECLINES_TO_REST: Final = 2
@@ -75,50 +74,52 @@ class Owned:
     request_text: str
 
 
-def _payment(row: dict[str, Any]) -> Payment:
-    values = {name: row[name] for name in _PAYMENT_FIELDS}
-    values["processor"] = ProcessorName(row["processor"])
-    values["state"] = State(row["state"])
-    return Payment(**values)
+def _payment(row: Sequence[Any]) -> Payment:
+    values = list(row[:_PAYMENT_WIDTH])
+    values[_PROCESSOR], values[_STATE] = ProcessorName(values[_PROCESSOR]), State(values[_STATE])
+    return Payment._make(values)
 
 
-def _attempt(row: dict[str, Any]) -> Attempt:
-    return Attempt(**{**row, "processor": ProcessorName(row["processor"]), "kind": AttemptKind(row["kind"])})
+def _attempt(row: Sequence[Any]) -> Attempt:
+    values = list(row)
+    values[_BY], values[_KIND] = ProcessorName(values[_BY]), AttemptKind(values[_KIND])
+    return Attempt._make(values)
 
 
 async def lock_for_claim(connection: Connection, ids: Sequence[UUID]) -> list[Candidate]:
     """Lock those of `ids` that are queued, due and not locked by somebody else, ordered by card."""
-    async with connection.cursor(row_factory=dict_row) as cursor:
-        await cursor.execute(_PAYMENT["lock_for_claim"], {"ids": list(ids), "sources": _CLAIM_SOURCES})
-        return [
-            Candidate(
-                _payment(row),
-                Recheck(void_requested_by=row["void_asked_by"], **{name: row[name] for name in _RECHECK_FIELDS}),
-                row["now"],
-            )
-            for row in await cursor.fetchall()
-        ]
+    cursor = await connection.execute(_PAYMENT["lock_for_claim"], {"ids": list(ids), "sources": _CLAIM_SOURCES})
+    return [
+        Candidate(_payment(row), Recheck._make(row[_PAYMENT_WIDTH + 1 :]), row[_PAYMENT_WIDTH])
+        for row in await cursor.fetchall()
+    ]
 
 
 async def lock(connection: Connection, ids: Sequence[UUID]) -> list[Locked]:
     """Lock payments, waiting for others; ordered by card."""
-    async with connection.cursor(row_factory=dict_row) as cursor:
-        await cursor.execute(_PAYMENT["lock"], {"ids": list(ids)})
-        return [Locked(_payment(row), row["now"]) for row in await cursor.fetchall()]
+    cursor = await connection.execute(_PAYMENT["lock"], {"ids": list(ids)})
+    return [Locked(_payment(row), row[_PAYMENT_WIDTH]) for row in await cursor.fetchall()]
 
 
 async def attempts(connection: Connection, ids: Iterable[UUID]) -> dict[UUID, Attempt]:
     """Attempts by id. Read them after their payments are locked."""
-    async with connection.cursor(row_factory=dict_row) as cursor:
-        await cursor.execute(_ATTEMPT["by_id"], {"ids": list(ids)})
-        return {row["id"]: _attempt(row) for row in await cursor.fetchall()}
+    cursor = await connection.execute(_ATTEMPT["by_id"], {"ids": list(ids)})
+    found = [_attempt(row) for row in await cursor.fetchall()]
+    return {attempt.id: attempt for attempt in found}
+
+
+async def surplus_attempts(connection: Connection, ids: Iterable[UUID]) -> dict[UUID, Attempt]:
+    """The newest attempt of each of these payments that took money beside another attempt, by payment."""
+    cursor = await connection.execute(_ATTEMPT["surplus"], {"payments": list(ids)})
+    found = [_attempt(row) for row in await cursor.fetchall()]
+    return {attempt.payment_id: attempt for attempt in found}
 
 
 async def open_voids(connection: Connection, charges: Iterable[UUID]) -> dict[UUID, Attempt]:
     """The open void attempt of each charge attempt that has one, by the charge's id."""
-    async with connection.cursor(row_factory=dict_row) as cursor:
-        await cursor.execute(_ATTEMPT["open_void"], {"charges": list(charges)})
-        return {row["parent_id"]: _attempt(row) for row in await cursor.fetchall()}
+    cursor = await connection.execute(_ATTEMPT["open_void"], {"charges": list(charges)})
+    found = [_attempt(row) for row in await cursor.fetchall()]
+    return {attempt.parent_id: attempt for attempt in found if attempt.parent_id}
 
 
 async def queued_on_cards(connection: Connection, methods: Iterable[UUID]) -> list[UUID]:
@@ -149,8 +150,9 @@ async def live_of_batch(connection: Connection, batch_id: UUID, *, after: UUID, 
 
 async def mine(connection: Connection, tokens: dict[UUID, UUID]) -> list[Owned]:
     """Which of these claims (payment id -> token) are really held: the truth after an ambiguous COMMIT."""
-    parameters = {"ids": list(tokens), "tokens": list(tokens.values())}
-    cursor = await connection.execute(_PAYMENT["mine"], parameters)
+    # The lock waits until the lost transaction has ended; only a statement that begins afterwards sees its attempt.
+    await connection.execute(_PAYMENT["lock_only"], {"ids": list(tokens)})
+    cursor = await connection.execute(_PAYMENT["mine"], {"ids": list(tokens), "tokens": list(tokens.values())})
     return [Owned(*row) for row in await cursor.fetchall() if tokens[row[0]] == row[1]]
 
 
@@ -172,9 +174,7 @@ async def write(connection: Connection, steps: Sequence[Step], *, actor: str, no
         return
     parameters = {
         "payments": _json([dict(zip(_WRITTEN_FIELDS, _written(step.after), strict=True)) for step in steps]),
-        "attempts": _json(
-            [dict(zip(_ATTEMPT_FIELDS, _tried(step.attempt), strict=True)) for step in steps if step.attempt]
-        ),
+        "attempts": _json([step.attempt._asdict() for step in steps if step.attempt]),
         "events": _json([_event_row(step) for step in steps]),
         "invoices": _json(_invoice_rows(steps)),
         "findings": _json([_finding_row(step) for step in steps if step.finding]),

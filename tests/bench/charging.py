@@ -64,9 +64,7 @@ def charge_round(
     return _round(stats, used, finished_s=finished_s, latency_ms=latency_ms, memory=memory)
 
 
-def _give(
-    place: Place, connection: psycopg.Connection[Any], contender: Contender, batches: Sequence[range]
-) -> None:
+def _give(place: Place, connection: psycopg.Connection[Any], contender: Contender, batches: Sequence[range]) -> None:
     """Submit batches; where no relay runs, their hints go out by the contender's own publisher."""
     submitted = submit_rows(place.database_url, batches)
     if contender.publish:
@@ -92,9 +90,7 @@ def _stopped(leaders: dict[str, int]) -> Iterator[None]:
             member.resume()
 
 
-def wait_finished(
-    place: Place, connection: psycopg.Connection[Any], contender: Contender, *, charges: int
-) -> float:
+def wait_finished(place: Place, connection: psycopg.Connection[Any], contender: Contender, *, charges: int) -> float:
     """The monotonic time at which the last charge was final. Looks more often towards the end, not to be in the way."""
     began_s, give_up_s = time.monotonic(), time.monotonic() + 600
     while (stats := place.stub.stats()).answers < charges:

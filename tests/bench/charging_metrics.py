@@ -69,7 +69,14 @@ def contenders(scenario: Scenario) -> list[Contender]:
 
 
 def compare(
-    ground: Ground, scenario: Scenario, measured: Measurements, *, rounds: int, quick: bool, only: Sequence[str], say: Say
+    ground: Ground,
+    scenario: Scenario,
+    measured: Measurements,
+    *,
+    rounds: int,
+    quick: bool,
+    only: Sequence[str],
+    say: Say,
 ) -> None:
     """Run every contender in every round, then add the table and the targets of this scenario."""
     charges = scenario.quick_charges if quick else scenario.charges
@@ -130,7 +137,9 @@ def _targets(scenario: Scenario, raw: Sequence[dict[str, Any]], entered: set[str
         for bound, kind in ((3.0, "dramatiq"), (1.8, "pool")):
             for one, other in pairs(engines, (f"{kind}-light", f"{kind}-light-tuned", f"{kind}-same_rows")):
                 value = ratios(rate(one), rate(other))
-                found.append(Target(metric=f"saturated rate, {at}: {one} / {other}", value=value, bound=bound, at_most=False))
+                found.append(
+                    Target(metric=f"saturated rate, {at}: {one} / {other}", value=value, bound=bound, at_most=False)
+                )
     if scenario.processor == "stripe" and scenario.latency_ms <= 50:
         for one, other in pairs(engines, ("pool-none",)):
             value = ratios(rate(one), rate(other))

@@ -349,7 +349,7 @@ def test_a_step_of_a_stale_version_is_refused_and_leaves_nothing(
         async with pool.connection() as one:
             (locked,) = await payments.lock(one, made.payments)
             step = claiming.skip(locked.payment, Reason.INVOICE_CLOSED, now=locked.now)
-            stale = replace(step, after=replace(step.after, version=step.after.version + 1))
+            stale = replace(step, after=step.after._replace(version=step.after.version + 1))
             await payments.write(one, [stale], actor="test", now=locked.now)
 
     with pytest.raises(StepLostError):

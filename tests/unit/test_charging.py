@@ -1,6 +1,5 @@
 """What answers, sightings and absence do to a charge; traces are those of the protocol's section 1."""
 
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -9,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.domain import charging
+from shared.domain import charging, sightings
 from shared.domain.answers import (
     Approved,
     Blame,
@@ -22,12 +21,12 @@ from shared.domain.answers import (
     Sighting,
     Unknown,
 )  # fmt: skip
-from shared.domain.charging import money_delta
 from shared.domain.declines import Decline, NeutralCode
 from shared.domain.payment import Event, State
 from shared.domain.reasons import Reason
 from shared.domain.schedule import LOOKUP_STEPS, MERCHANT_HOLD
 from shared.domain.snapshot import Attempt, Payment, Step
+from shared.domain.taken import money_delta
 from tests.snapshots import CHARGE, NOW, OLDER, TOKEN, a_charge, a_payment, an_older_charge
 
 OTHER_TOKEN = UUID(int=8)
@@ -60,7 +59,7 @@ def answer(payment: Payment, given_answer: ChargeAnswer, token: UUID = TOKEN, **
 
 
 def look(payment: Payment, seen: Seen, *, unchanged: bool = True, **attempt: Any) -> Step | None:
-    return charging.seen(payment, a_charge(payment, **attempt), sighting(seen), unchanged=unchanged, now=NOW)
+    return sightings.seen(payment, a_charge(payment, **attempt), sighting(seen), unchanged=unchanged, now=NOW)
 
 
 # --- The owner's answers ----------------------------------------------------------------------------------------------
@@ -177,7 +176,7 @@ def test_trace_17_the_outcome_of_a_marked_payment(given_answer: ChargeAnswer, ta
 
 def test_trace_17b_a_marked_unknown_is_canceled_when_absence_is_final() -> None:
     marked = a_payment(State.UNKNOWN, void_requested_at=NOW)
-    assert charging.absent(marked, a_charge(marked), as_of=NOW, now=NOW).after.state is State.CANCELED
+    assert sightings.absent(marked, a_charge(marked), as_of=NOW, now=NOW).after.state is State.CANCELED
 
 
 # --- Absence ----------------------------------------------------------------------------------------------------------
@@ -185,7 +184,7 @@ def test_trace_17b_a_marked_unknown_is_canceled_when_absence_is_final() -> None:
 
 def test_absence_on_the_same_settlement_day_tries_again() -> None:
     unknown = a_payment(State.UNKNOWN)
-    step = charging.absent(unknown, a_charge(unknown), as_of=NOW, now=NOW)
+    step = sightings.absent(unknown, a_charge(unknown), as_of=NOW, now=NOW)
     assert step.after.state is State.QUEUED
     assert step.attempt
     assert step.attempt.absence_final_at == NOW
@@ -193,7 +192,7 @@ def test_absence_on_the_same_settlement_day_tries_again() -> None:
 
 def test_absence_proven_on_a_later_day_surprises_nobody_with_a_charge() -> None:
     unknown = a_payment(State.UNKNOWN)
-    step = charging.absent(unknown, a_charge(unknown), as_of=NOW + timedelta(days=1), now=NOW)
+    step = sightings.absent(unknown, a_charge(unknown), as_of=NOW + timedelta(days=1), now=NOW)
     assert (step.after.state, step.after.reason_code) == (State.FAILED, Reason.NOT_EXECUTED)
 
 
@@ -266,17 +265,17 @@ def test_a_charge_that_settles_after_its_void_leaves_the_invoice_to_the_payment_
     assert not step.moved
     assert step.attempt
     assert step.attempt.surplus_at == NOW
-    assert charging.seen(step.after, step.attempt, sighting(Seen.SETTLED), unchanged=False, now=NOW) is None
+    assert sightings.seen(step.after, step.attempt, sighting(Seen.SETTLED), unchanged=False, now=NOW) is None
 
 
 def test_another_amount_than_we_sent_moves_nothing_and_is_reviewed_once() -> None:
     payment = a_payment(State.UNKNOWN, review_reason="something else")
     other = sighting(Seen.SETTLED, amount_minor=1)
-    step = charging.seen(payment, a_charge(payment), other, unchanged=True, now=NOW)
+    step = sightings.seen(payment, a_charge(payment), other, unchanged=True, now=NOW)
     assert step
     assert not step.moved
     assert step.after.review_reason == "something else; the processor shows 1, we sent 5000"
-    assert charging.seen(step.after, a_charge(payment), other, unchanged=True, now=NOW) is None
+    assert sightings.seen(step.after, a_charge(payment), other, unchanged=True, now=NOW) is None
 
 
 # --- Looking ----------------------------------------------------------------------------------------------------------
@@ -300,7 +299,7 @@ def test_a_bank_debit_first_seen_as_refunded_had_settled() -> None:
     assert step.after.review_reason
     assert step.finding
     assert step.attempt
-    again = charging.seen(step.after, step.attempt, sighting(Seen.REFUNDED), unchanged=False, now=NOW)
+    again = sightings.seen(step.after, step.attempt, sighting(Seen.REFUNDED), unchanged=False, now=NOW)
     assert again
     assert again.after.state is State.REFUNDED
 
@@ -314,7 +313,7 @@ def test_a_look_that_was_overtaken_cannot_decline() -> None:
 
 def test_trace_24_an_unanswered_look_leaves_a_bank_debit_processing() -> None:
     processing = a_payment(State.PROCESSING)
-    step = charging.looked(processing, a_charge(processing), detail="not found", now=NOW)
+    step = sightings.looked(processing, a_charge(processing), detail="not found", now=NOW)
     assert step.after.state is State.PROCESSING
     assert step.attempt
     assert step.attempt.lookups == 1
@@ -347,8 +346,7 @@ EVIDENCE = st.one_of(
     ),
 )
 PAYMENTS = st.builds(
-    lambda state, void, held, owned: replace(
-        a_payment(state),
+    lambda state, void, held, owned: a_payment(state)._replace(
         void_requested_at=NOW if void else None,
         invoice_held=held and state in (*NOTHING_TAKEN[1:], State.VOIDED, State.REFUNDED, State.SURPLUS),
         claim_token=TOKEN if state is State.SENDING or (owned and state is State.UNKNOWN) else None,
@@ -364,7 +362,7 @@ def take(payment: Payment, attempt: Attempt, evidence: tuple[Any, ...]) -> Step 
     kind, what, how, _ = evidence
     if kind == "answer":
         return charging.answered(payment, attempt, what, token=how, now=NOW)
-    return charging.seen(payment, attempt, what, unchanged=how, now=NOW)
+    return sightings.seen(payment, attempt, what, unchanged=how, now=NOW)
 
 
 def tells_money(evidence: tuple[Any, ...]) -> bool:
@@ -412,7 +410,7 @@ def test_recording_the_same_evidence_twice_is_recording_it_once(
         attempt = step.attempt or tried[evidence[3]]
         again = take(step.after, attempt, evidence)
         if again and not was_a_bank_debit_seen_refunded(step, evidence):
-            assert again.after == replace(step.after, version=again.after.version)
+            assert again.after == step.after._replace(version=again.after.version)
             assert again.attempt in (None, attempt)
             assert again.finding is None
         payment, tried[attempt.id] = step.after, attempt

@@ -98,7 +98,8 @@ def _decide(candidate: Candidate, token: UUID, taken: set[UUID], *, claimer: Cla
     payment, recheck, now = candidate.payment, candidate.recheck, candidate.now
     if recheck.void_requested_by is not None:
         return claiming.cancel(payment, by=recheck.void_requested_by, now=now)
-    if recheck.held_until is not None:
+    # Nothing is sent while a person has to look at what an earlier attempt did.
+    if recheck.held_until is not None or payment.review_reason is not None:
         return None
     if recheck.skip_reason:
         return claiming.skip(payment, recheck.skip_reason, now=now)

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import structlog
 
-from shared.domain import charging
+from shared.domain import charging, sightings
 from shared.domain.answers import Seen
 from shared.domain.payment import State
 from shared.domain.snapshot import Attempt, Step
@@ -117,7 +117,7 @@ async def _settle(charge: Unsettled, *, janitor: Janitor, reports: Reports) -> N
         return
 
     def decide(row: Locked, attempt: Attempt) -> Step | None:
-        return charging.seen(row.payment, attempt, sighting, unchanged=False, now=row.now)
+        return sightings.seen(row.payment, attempt, sighting, unchanged=False, now=row.now)
 
     await take_step(janitor.pool, charge.payment_id, charge.attempt_id, decide, actor=ACTOR)
 

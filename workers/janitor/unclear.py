@@ -9,9 +9,10 @@ from uuid import UUID, uuid4
 import psycopg
 from psycopg_pool import AsyncConnectionPool
 
-from shared.domain import charging
+from shared.domain import charging, sightings
 from shared.domain.answers import DayReport, Found, LookupFailed, NotFound, Sighting
 from shared.domain.payment import State
+from shared.domain.reviewing import review
 from shared.domain.snapshot import Attempt, Payment, Step
 from shared.domain.words import ProcessorName
 from shared.store import payments
@@ -80,7 +81,7 @@ async def _read(payment_id: UUID, *, pool: AsyncConnectionPool) -> _Case | None:
 async def _record_sighting(case: _Case, sighting: Sighting, *, pool: AsyncConnectionPool) -> None:
     def decide(row: Locked, attempt: Attempt) -> Step | None:
         unchanged = row.payment.version == case.payment.version
-        step = charging.seen(row.payment, attempt, sighting, unchanged=unchanged, now=row.now)
+        step = sightings.seen(row.payment, attempt, sighting, unchanged=unchanged, now=row.now)
         return step or _later(row, attempt, f"seen {sighting.seen}: decides nothing")
 
     try:
@@ -92,13 +93,13 @@ async def _record_sighting(case: _Case, sighting: Sighting, *, pool: AsyncConnec
 async def _contradiction(case: _Case, sighting: Sighting, *, pool: AsyncConnectionPool) -> None:
     """The processor shows under this reference a charge that it has shown for another one: people must look."""
     reason = f"the processor's {sighting.processor_ref} is already known for another charge"
-    await take_step(pool, *case.key, lambda row, attempt: charging.review(row.payment, attempt, reason), actor=ACTOR)
+    await take_step(pool, *case.key, lambda row, attempt: review(row.payment, attempt, reason), actor=ACTOR)
 
 
 def _later(row: Locked, attempt: Attempt, fact: str) -> Step | None:
     if row.payment.state not in (State.UNKNOWN, State.PROCESSING):
         return None
-    return charging.looked(row.payment, attempt, detail=fact, now=row.now)
+    return sightings.looked(row.payment, attempt, detail=fact, now=row.now)
 
 
 async def _look_later(case: _Case, fact: str, *, pool: AsyncConnectionPool) -> None:
@@ -111,7 +112,7 @@ async def _absent(case: _Case, as_of: datetime, *, pool: AsyncConnectionPool) ->
     def decide(row: Locked, attempt: Attempt) -> Step | None:
         if row.payment.version != case.payment.version:
             return _later(row, attempt, "changed while absence was established")
-        return charging.absent(row.payment, attempt, as_of=as_of, now=row.now)
+        return sightings.absent(row.payment, attempt, as_of=as_of, now=row.now)
 
     await take_step(pool, *case.key, decide, actor=ACTOR)
 

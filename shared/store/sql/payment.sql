@@ -26,7 +26,7 @@ SELECT
   pr.processor = p.processor AND pr.processor_account = p.account AS processor_same,
   EXISTS (SELECT FROM payment w WHERE w.method_id = p.method_id AND w.on_wire) AS card_busy,
   CASE WHEN b.void_requested_at IS NOT NULL OR p.void_requested_at IS NOT NULL
-    THEN COALESCE(p.void_requested_by, b.void_requested_by, '') END AS void_asked_by,
+    THEN COALESCE(p.void_requested_by, b.void_requested_by, '') END AS void_requested_by,
   CASE WHEN a.held_until > clock_timestamp() THEN a.held_until END AS held_until
 FROM candidate p
 JOIN batch b ON b.id = p.batch_id
@@ -78,15 +78,13 @@ WHERE p.batch_id = %(batch_id)s AND p.void_requested_at IS NULL
   AND p.state IN ('queued', 'sending', 'unknown', 'approved') AND p.id > %(after)s
 ORDER BY p.id LIMIT %(limit)s;
 
+-- name: lock_only
+SELECT FROM payment WHERE id = ANY(%(ids)s) ORDER BY method_id, id FOR UPDATE;
+
 -- name: mine
--- After a COMMIT whose answer was lost: which of these tokens did become owners. The lock waits until the lost
--- transaction has ended one way or the other.
-WITH settled AS MATERIALIZED (
-  SELECT id, claim_token, current_attempt, state FROM payment WHERE id = ANY(%(ids)s) ORDER BY method_id, id FOR UPDATE
-)
 SELECT p.id AS payment_id, p.claim_token AS token, a.id AS attempt_id, a.request_text
-FROM settled p JOIN attempt a ON a.id = p.current_attempt
-WHERE p.claim_token = ANY(%(tokens)s) AND p.state = 'sending';
+FROM payment p JOIN attempt a ON a.id = p.current_attempt
+WHERE p.id = ANY(%(ids)s) AND p.claim_token = ANY(%(tokens)s) AND p.state = 'sending';
 
 -- name: postpone
 UPDATE payment SET due_at = x.due_at, next_check_at = x.due_at, version = version + 1, updated_at = clock_timestamp()

@@ -77,7 +77,10 @@ def stripe_default(url: str) -> Charge:
 
     def charge(job: Job, reference: str) -> str:
         return _approved(
-            job, stripe.PaymentIntent.create(**_intent(job, reference), stripe_account=job.account, idempotency_key=reference)
+            job,
+            stripe.PaymentIntent.create(
+                **_intent(job, reference), stripe_account=job.account, idempotency_key=reference
+            ),
         )
 
     return charge
@@ -125,7 +128,9 @@ class _KeepAlive(stripe.HTTPClient):
         self._pool = urllib3.connection_from_url(url, maxsize=THREADS, retries=False, timeout=_TIMEOUT_S)
 
     def request(self, method: str, url: str, headers: Any, post_data: Any = None) -> tuple[bytes, int, Any]:
-        answer = self._pool.request(method.upper(), urllib3.util.parse_url(url).request_uri, body=post_data, headers=headers)
+        answer = self._pool.request(
+            method.upper(), urllib3.util.parse_url(url).request_uri, body=post_data, headers=headers
+        )
         return answer.data, answer.status, answer.headers
 
 

@@ -357,7 +357,12 @@ CREATE TABLE outbox (
   CHECK ((lane = 'event') = (routing_key IS NOT NULL AND body IS NOT NULL)),
   CHECK (lane = 'event' OR payment_id IS NOT NULL)
 );
-CREATE INDEX outbox_lane ON outbox (lane, batch_id, id);
+CREATE INDEX outbox_event ON outbox (id) WHERE lane = 'event';
+CREATE INDEX outbox_command ON outbox (lane, batch_id, available_at, id) WHERE lane <> 'event';
+-- Every row is deleted soon: without frequent vacuums each look would step over the dead ones.
+ALTER TABLE outbox SET (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000,
+  autovacuum_vacuum_cost_delay = 0, autovacuum_analyze_scale_factor = 0,
+  autovacuum_analyze_threshold = 10000, autovacuum_vacuum_insert_threshold = -1);
 
 CREATE TABLE audit_entry (
   id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
