@@ -38,7 +38,7 @@ class Round:
 def charge_round(
     ground: Ground, contender: Contender, *, charges: int, latency_ms: int, batch_size: int | None = None
 ) -> Round:
-    """Run a contender on a place of its own and measure `charges` charges, after a warm-up; in one batch unless said."""
+    """Run a contender on a place of its own and measure `charges` charges after a warm-up, in one batch unless said."""
     warm, measured = range(1, 1 + WARM_UP), range(1 + WARM_UP, 1 + WARM_UP + charges)
     size = batch_size or charges
     batches = [measured[start : start + size] for start in range(0, charges, size)]

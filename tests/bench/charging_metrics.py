@@ -1,5 +1,6 @@
 """The comparisons of charging: side by side, contender after contender in each round, over and over."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
@@ -91,7 +92,7 @@ def compare(
                 f" {result.cpu_us['total']:,.0f} us CPU/charge"
             )
     measured.tables[scenario.name] = [_row(contender, raw) for contender in entered]
-    measured.targets += _targets(scenario, raw, {contender.name for contender in entered})
+    measured.targets += _targets(scenario, raw)
 
 
 def _row(contender: Contender, raw: Iterable[dict[str, Any]]) -> Row:
@@ -109,43 +110,61 @@ def _row(contender: Contender, raw: Iterable[dict[str, Any]]) -> Row:
 
 # --- Targets ----------------------------------------------------------------------------------------------------------
 
+_ENGINES: Final = ("engine", "engine-hinted", "engine-x2", "engine-hinted-x2")
+_WIRES: Final = {"vantage": "Vantage wire", "stripe": "Stripe SDK"}
 
-def _targets(scenario: Scenario, raw: Sequence[dict[str, Any]], entered: set[str]) -> list[Target]:
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """Each of `ours` against each of `theirs`, by CPU or by rate, in the scenarios that `where` names."""
+
+    what: str
+    where: tuple[str, ...]
+    theirs: tuple[str, ...]
+    by: str
+    bound: float
+    ours: tuple[str, ...] = _ENGINES
+
+
+def _with_books(kind: str) -> tuple[str, ...]:
+    return tuple(f"{kind}-{books}" for books in ("light", "light-tuned", "same_rows"))
+
+
+_AT_50: Final = ("vantage-50ms", "stripe-50ms")
+_AT_0: Final = ("vantage-0ms", "stripe-0ms")
+_COMPARISONS: Final = (
+    Comparison(what="CPU per charge", where=_AT_50, theirs=_with_books("dramatiq"), by=CPU, bound=0.45),
+    Comparison(what="durability tax", where=_AT_50, theirs=("engine-no-books",), by=CPU, bound=1.30, ours=_ENGINES[:2]),
+    Comparison(what="saturated rate", where=_AT_0, theirs=_with_books("dramatiq"), by=RATE, bound=3.0),
+    Comparison(what="saturated rate", where=_AT_0, theirs=_with_books("pool"), by=RATE, bound=1.8),
+    Comparison(what="rate", where=("stripe-0ms", "stripe-50ms"), theirs=("pool-none",), by=RATE, bound=1.5),
+)
+
+
+def _targets(scenario: Scenario, raw: Sequence[dict[str, Any]]) -> list[Target]:
     """Those whose two sides were both measured here."""
-
-    def cpu(name: str) -> list[float]:
-        return [each["cpu_us"]["total"] for each in raw if each["contender"] == name]
-
-    def rate(name: str) -> list[float]:
-        return [each["rate"] for each in raw if each["contender"] == name]
-
-    def pairs(ours: Iterable[str], theirs: Iterable[str]) -> Iterable[tuple[str, str]]:
-        return ((one, other) for other in theirs for one in ours if {one, other} <= entered)
-
-    wire = {"vantage": "Vantage wire", "stripe": "Stripe SDK"}[scenario.processor]
-    at = f"{wire}, {scenario.latency_ms} ms"
-    engines = ("engine", "engine-hinted", "engine-x2", "engine-hinted-x2")
-    found: list[Target] = []
-    if scenario.latency_ms == 50:
-        for one, other in pairs(engines, ("dramatiq-light", "dramatiq-light-tuned", "dramatiq-same_rows")):
-            value = ratios(cpu(one), cpu(other))
-            found.append(Target(metric=f"CPU per charge, {at}: {one} / {other}", value=value, bound=0.45, at_most=True))
-        for one, other in pairs(engines[:2], ("engine-no-books",)):
-            value = ratios(cpu(one), cpu(other))
-            found.append(Target(metric=f"durability tax, {at}: {one} / {other}", value=value, bound=1.30, at_most=True))
-    if scenario.latency_ms == 0:
-        for bound, kind in ((3.0, "dramatiq"), (1.8, "pool")):
-            for one, other in pairs(engines, (f"{kind}-light", f"{kind}-light-tuned", f"{kind}-same_rows")):
-                value = ratios(rate(one), rate(other))
-                found.append(
-                    Target(metric=f"saturated rate, {at}: {one} / {other}", value=value, bound=bound, at_most=False)
-                )
-    if scenario.processor == "stripe" and scenario.latency_ms <= 50:
-        for one, other in pairs(engines, ("pool-none",)):
-            value = ratios(rate(one), rate(other))
-            found.append(Target(metric=f"rate, {at}: {one} / {other}", value=value, bound=1.5, at_most=False))
-    if scenario.latency_ms:
-        for one, _ in pairs(engines[:2], engines[:1]):
-            value = Spread.of(each["in_flight_efficiency"] for each in raw if each["contender"] == one)
-            found.append(Target(metric=f"in-flight efficiency, {at}: {one}", value=value, bound=0.95, at_most=False))
-    return found
+    values: dict[str, dict[str, list[float]]] = {RATE: defaultdict(list), CPU: defaultdict(list)}
+    efficiency: dict[str, list[float]] = defaultdict(list)
+    for each in raw:
+        values[RATE][each["contender"]].append(each["rate"])
+        values[CPU][each["contender"]].append(each["cpu_us"]["total"])
+        if each["in_flight_efficiency"] is not None and each["contender"] in _ENGINES:
+            efficiency[each["contender"]].append(each["in_flight_efficiency"])
+    at = f"{_WIRES[scenario.processor]}, {scenario.latency_ms} ms"
+    compared = [
+        Target(
+            metric=f"{comparison.what}, {at}: {one} / {other}",
+            value=ratios(values[comparison.by][one], values[comparison.by][other]),
+            bound=comparison.bound,
+            at_most=comparison.by == CPU,
+        )
+        for comparison in _COMPARISONS
+        if scenario.name in comparison.where
+        for other in comparison.theirs
+        for one in comparison.ours
+        if values[RATE][one] and values[RATE][other]
+    ]
+    return compared + [
+        Target(metric=f"in-flight efficiency, {at}: {name}", value=Spread.of(found), bound=0.95, at_most=False)
+        for name, found in efficiency.items()
+    ]

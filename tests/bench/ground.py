@@ -1,4 +1,4 @@
-"""What every measurement stands on: private servers, a migrated database to copy, the stub, and a fresh place a round."""
+"""What measurements stand on: private servers, a migrated database to copy, the stub, and a fresh place a round."""
 
 import json
 import time

@@ -15,7 +15,6 @@ class Target:
     value: Spread
     bound: float
     at_most: bool
-    note: str = ""
 
     @property
     def met(self) -> bool:
@@ -38,4 +37,3 @@ class Measurements:
     raw: dict[str, list[dict[str, Any]]] = field(default_factory=lambda: defaultdict(list))
     tables: dict[str, list[Row]] = field(default_factory=dict)
     targets: list[Target] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)

@@ -3,13 +3,10 @@
 from pathlib import Path
 from typing import Final
 
-import matplotlib as mpl
+from matplotlib import pyplot as plt
 
 from tests.bench.charging_metrics import CPU, RATE
 from tests.bench.measurements import Measurements, Row
-
-mpl.use("svg")
-from matplotlib import pyplot as plt  # noqa: E402  # the backend is chosen before, so that no display is needed
 
 _OURS: Final = "#2457a6"
 _THEIRS: Final = "#a9b3c1"
@@ -29,6 +26,8 @@ def draw(measured: Measurements, path: Path) -> None:
     if not panels:
         return
     heights = [1.0 + 0.34 * len(measured.tables[name]) for name, _, _ in panels]
+    # No display is needed.
+    plt.switch_backend("svg")
     # Ids in the file are random unless salted: the same numbers give the same file.
     with plt.rc_context({"svg.hashsalt": "batchpay", "font.size": 9, "svg.fonttype": "none"}):
         figure, axes = plt.subplots(

@@ -32,7 +32,8 @@ _METHODS: Final = """
 INSERT INTO payment_method (practice_id, external_id, client_id, processor, type, brand, last4, exp_month, exp_year,
   payer_id, token, is_default, first_charged_on)
 SELECT c.practice_id, c.external_id || '-m', c.id, p.processor, 'card', 'visa', '4242', 12, 2099,
-  CASE WHEN p.processor = 'vantage' THEN lpad(abs(hashtext(c.external_id))::text, 16, '2') ELSE 'cus_' || md5(c.external_id) END,
+  CASE WHEN p.processor = 'vantage' THEN lpad(abs(hashtext(c.external_id))::text, 16, '2')
+       ELSE 'cus_' || md5(c.external_id) END,
   CASE WHEN p.processor = 'vantage' THEN gen_random_uuid()::text ELSE 'pm_' || md5(c.external_id) END,
   true, '2026-01-01'
 FROM client c JOIN practice p ON p.id = c.practice_id

@@ -3,10 +3,10 @@
 import time
 from collections.abc import Sequence
 from typing import Any
+from uuid import uuid4
 
 import dramatiq
 from dramatiq.brokers.rabbitmq import RabbitmqBroker
-from uuid import uuid4
 
 from schemas.commands import CHARGE_ACTORS, CHARGE_QUEUES
 from shared.messaging.publish import Outgoing, Publisher

@@ -21,17 +21,17 @@ from tests.bench.statistics import Spread
 
 FOLDER: Final = Path(__file__).parent / "results"
 _PACKAGES: Final = ("aiohttp", "celery", "dramatiq", "pika", "psycopg", "requests", "stripe", "urllib3", "uvloop")
-_NOTES: Final = (
-    "CPU is user and system time of every process that takes part: workers, relay, aggregator, PostgreSQL and RabbitMQ"
-    " with all their children. Left out are the simulated processor and the program that measures.",
-    "64 charges in flight everywhere: one worker with 64, or 2 processes with 32 threads (or charges) each.",
-    "The engine's row without the relay, and every baseline with a queue, find their messages published before the"
-    " clock starts; the engine's full row is charged for the relay's publishing, its events and the batch's status.",
-    "Light bookkeeping moves the payment's row before and after each charge and writes nothing else; `same_rows` writes"
-    " the attempt, events, invoice and outbox rows that the engine writes, in one statement each.",
-    "Every round has a new database, new queues and new processes, and starts after a warm-up.",
-    "A ratio is that of neighbouring rounds; its median, least and greatest are shown.",
-)
+_NOTES: Final = """\
+- CPU is user and system time of every process that takes part: workers, relay, aggregator, PostgreSQL and RabbitMQ with
+  all their children. Left out are the simulated processor and the program that measures.
+- 64 charges in flight everywhere: one worker with 64, or 2 processes with 32 threads (or charges) each.
+- The baselines with a queue and `engine-hinted` find their messages published before the clock starts; `engine` is
+  charged for the relay's publishing, its events and the batch's status as well.
+- Light bookkeeping moves the payment's row before and after each charge and writes nothing else; `same_rows` writes the
+  attempt, events, invoice and outbox rows that the engine writes, in one statement each.
+- Every round has a new database, new queues and new processes, and starts after a warm-up.
+- A ratio is that of neighbouring rounds; its median, least and greatest are shown.
+"""
 
 
 def facts(servers: Servers, *, quick: bool, rounds: int) -> dict[str, Any]:
@@ -39,7 +39,7 @@ def facts(servers: Servers, *, quick: bool, rounds: int) -> dict[str, Any]:
     with psycopg.connect(servers.database_url) as connection:
         postgresql = connection.info.parameter_status("server_version")
     broker = pika.BlockingConnection(pika.URLParameters(servers.amqp_url))
-    rabbitmq = broker._impl.params and broker._impl.server_properties["version"]  # noqa: SLF001
+    rabbitmq = broker._impl.server_properties["version"]
     broker.close()
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -90,8 +90,7 @@ def markdown(measured: Measurements, about: dict[str, Any]) -> str:
         f"{machine['processor']}, {machine['cores']} cores, {machine['memory_gb']} GB, {machine['system']}, load before"
         f" {machine['load_before'][0]}. " + ", ".join(f"{name} {number}" for name, number in versions.items()) + ".",
         "",
-        *(f"- {note}" for note in (*_NOTES, *measured.notes)),
-        "",
+        _NOTES,
         "## Targets",
         "",
         "| metric | median | least - greatest | target | |",

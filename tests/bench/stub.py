@@ -1,8 +1,8 @@
 """`python -m tests.bench.stub`: a processor that only answers, as cheaply as Python can, in a process of its own.
 
-It approves every charge for exactly the amount asked, in the shape and size of a real answer, so many milliseconds after
-the whole request has come as it was last told. It keeps nothing but counts. The simulators of `workers/simulators` would cost more CPU than
-what is measured; no contender is charged for this process's CPU.
+It approves every charge for exactly the amount asked, in the shape and size of a real answer, so many milliseconds
+after the whole request has come as it was last told. It keeps nothing but counts. The simulators of
+`workers/simulators` would cost more CPU than what is measured; no contender is charged for this process's CPU.
 """
 
 import asyncio

@@ -17,6 +17,7 @@ from shared.domain import claiming
 from shared.domain.answers import Approved, Blame, ChargeAnswer, Declined, NotExecuted, Settled, Unknown
 from shared.domain.declines import Decline, NeutralCode
 from shared.domain.reasons import Reason
+from shared.domain.snapshot import Attempt, Payment
 from shared.domain.words import ProcessorName
 from shared.store import payments
 from shared.store.invariants import check
@@ -25,7 +26,7 @@ from shared.store.pool import open_pool
 from tests import builders
 from tests.builders import Submitted
 from workers.charge.claiming import Claimer, claim_group
-from workers.evidence import Answered, record
+from workers.evidence import Answered, record, record_until_done
 from workers.processors.port import ChargeOrder, Timing
 from workers.sending import Claimed
 
@@ -368,3 +369,66 @@ def test_trace_3_ownership_is_read_again_by_token_after_a_lost_commit(made: Subm
 
     assert with_pool(database_url, lambda pool: mine(pool, one.token)) == [one]
     assert with_pool(database_url, lambda pool: mine(pool, uuid4())) == []
+
+
+# --- What reviews found -----------------------------------------------------------------------------------------------
+
+
+def test_snapshots_are_selected_in_the_order_of_their_fields(database_url: str) -> None:
+    async def names(pool: AsyncConnectionPool) -> list[list[str]]:
+        async with pool.connection() as connection:
+            shown = []
+            for statement, given in (
+                (payments._PAYMENT["lock"], {"ids": []}),
+                (payments._PAYMENT["lock_for_claim"], {"ids": [], "sources": []}),
+                (payments._ATTEMPT["by_id"], {"ids": []}),
+                (payments._ATTEMPT["open_void"], {"charges": []}),
+                (payments._ATTEMPT["surplus"], {"payments": []}),
+            ):
+                cursor = await connection.execute(statement, given)
+                assert cursor.description
+                shown.append([column.name for column in cursor.description])
+            return shown
+
+    lock, claims, *attempts = with_pool(database_url, names)
+    assert lock == [*Payment._fields, "now"]
+    assert claims == [*Payment._fields, "now", *claiming.Recheck._fields]
+    assert all(columns == list(Attempt._fields) for columns in attempts)
+
+
+def test_nothing_is_sent_for_a_payment_that_a_person_has_to_look_at(
+    made: Submitted, connection: Connection, database_url: str
+) -> None:
+    connection.execute("UPDATE payment SET review_reason = 'the processor works on an attempt that was given up'")
+    assert claim(database_url, *made.payments) == [None]
+    assert states(connection, made) == ["queued"]
+
+
+def test_an_older_attempt_that_took_money_pays_when_the_newer_one_takes_none(
+    made: Submitted, connection: Connection, database_url: str
+) -> None:
+    (first,) = claim(database_url, *made.payments)
+    refused = NotExecuted(code="429", blame=Blame.NOTHING, detail="later")
+    recorded(database_url, answer(owned(first), refused))
+    connection.execute("UPDATE payment SET due_at = clock_timestamp()")
+    (second,) = claim(database_url, *made.payments)
+    recorded(database_url, answer(owned(first), Approved(processor_ref="late")))
+    assert states(connection, made) == ["sending"]
+    recorded(database_url, answer(owned(second), HARD))
+    assert states(connection, made) == ["approved"]
+    after = row(connection, made.payments[0])
+    assert after["current_attempt"] == owned(first).owned.attempt_id
+    assert after["review_reason"]
+    assert connection.execute("SELECT amount_due_minor FROM invoice").fetchone() == {"amount_due_minor": 0}
+    assert_sound(connection)
+
+
+def test_an_answer_that_cannot_be_recorded_does_not_stop_its_neighbours(
+    connection: Connection, database_url: str
+) -> None:
+    made = submitted(connection, 2)
+    claims = [owned(one) for one in claim(database_url, *made.payments)]
+    # The same transaction number for two charges is impossible, and one of the two rows refuses it.
+    answers = [answer(one, Approved(processor_ref="same")) for one in claims]
+    with_pool(database_url, lambda pool: record_until_done(answers, pool=pool, actor="test"))
+    assert sorted(states(connection, made)) == ["approved", "sending"]

@@ -170,3 +170,14 @@ def test_a_void_ends_voided_or_settled_and_never_leaves_either(state: State, his
             assert step.after.state in (State.VOIDING, State.VOIDED, State.SETTLED)
             assert (step.attempt or void).open_sends >= 0
             payment, void = step.after, step.attempt or void
+
+
+def test_a_confirmation_after_the_charge_was_seen_settled_is_kept_and_reviewed() -> None:
+    settled = a_payment(State.SETTLED)
+    step = voiding.answered(settled, a_void(), VoidConfirmed(), token=TOKEN, now=NOW)
+    assert step
+    assert step.after.state is State.VOIDED
+    assert step.after.review_reason
+    assert step.finding
+    assert step.attempt
+    assert step.attempt.outcome == "confirmed"

@@ -1,8 +1,9 @@
 """What every baseline does with one payment: a charge on the wire, with or without bookkeeping around it.
 
 The bookkeeping is one statement before and one after each charge, each with its commit, on the tables that the engine
-uses: `light` moves the payment's row and nothing else, the least that makes a charge findable after a crash; `same_rows`
-writes every row that the engine writes for an approved charge (attempt, events, invoice, outbox), still in one statement.
+uses: `light` moves the payment's row and nothing else, the least that makes a charge findable after a crash;
+`same_rows` writes every row that the engine writes for an approved charge (attempt, events, invoice, outbox), still in
+one statement.
 """
 
 import json
