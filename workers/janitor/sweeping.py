@@ -4,6 +4,7 @@ It needs no lock to lead: each write is decided under the row lock, so two janit
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 from uuid import UUID
@@ -27,14 +28,21 @@ _log = structlog.get_logger()
 # Looks that run side by side: enough to hide a slow processor, few enough not to burden one.
 _ABREAST = 16
 
+# Lost events are rare, and looking for what they left reads ten thousand rows.
+_RECOMPUTE_EVERY_S = 10.0
+
 Item = TypeVar("Item")
 
 
 async def sweep_for_ever(*, janitor: Janitor, every_s: float, stop: asyncio.Event) -> None:
     """Sweep until told to stop. A pass that fails is logged and the next one starts over."""
+    recompute_at = 0.0
     while not stop.is_set():
         try:
             await sweep(janitor=janitor)
+            if time.monotonic() >= recompute_at:
+                await _recompute(janitor)
+                recompute_at = time.monotonic() + _RECOMPUTE_EVERY_S
         except TRY_AGAIN as error:
             _log.warning("sweep_failed", error=type(error).__name__)
         try:
@@ -55,7 +63,6 @@ async def sweep(*, janitor: Janitor) -> None:
     async with janitor.pool.connection() as connection:
         unsettled = await sweeps.take_unsettled(connection)
     await _abreast(unsettled, lambda charge: _settle(charge, janitor=janitor, reports=reports))
-    await _recompute(janitor)
 
 
 async def _abreast(items: Sequence[Item], work: Callable[[Item], Awaitable[None]]) -> None:
