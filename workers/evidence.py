@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import psycopg
@@ -95,7 +95,7 @@ async def _record(connection: Connection, group: dict[UUID, Answered], *, actor:
     now = max(row.now for row in locked)
     await payments.write(connection, steps, actor=actor, now=now)
     for step in steps:
-        await _hold_merchant(connection, step, group[step.after.id].answer, now=now)
+        await _hold_account(connection, step, group[step.after.id].answer, now=now)
     return steps + await _follow(connection, steps, actor=actor, now=now)
 
 
@@ -200,14 +200,16 @@ async def _spare_cards(connection: Connection, steps: Sequence[Step], *, actor: 
     return skipped
 
 
-async def _hold_merchant(connection: Connection, step: Step, answer: ChargeAnswer, *, now: datetime) -> None:
-    if not (isinstance(answer, NotExecuted) and answer.blame is Blame.MERCHANT):
+async def _hold_account(connection: Connection, step: Step, answer: ChargeAnswer, *, now: datetime) -> None:
+    """Stop the account's claims for a while: its credentials are wrong, or the processor asked for a pause."""
+    pause = _account_pause(answer)
+    if pause is None or not isinstance(answer, NotExecuted):
         return
-    payment = step.after
-    until = now + schedule.MERCHANT_HOLD
+    payment, until = step.after, now + pause
     reason = f"{answer.code}: {answer.detail}"
     await payments.hold_account(connection, payment.processor, payment.account, until=until, reason=reason)
-    _log.error(
+    say = _log.error if answer.blame is Blame.MERCHANT else _log.warning
+    say(
         "merchant_account_held",
         processor=payment.processor.value,
         account=payment.account,
@@ -215,3 +217,13 @@ async def _hold_merchant(connection: Connection, step: Step, answer: ChargeAnswe
         until=until.isoformat(),
         reason=reason,
     )
+
+
+def _account_pause(answer: ChargeAnswer) -> timedelta | None:
+    match answer:
+        case NotExecuted(blame=Blame.MERCHANT):
+            return schedule.MERCHANT_HOLD
+        case NotExecuted(retry_after=timedelta() as asked):
+            return min(asked, schedule.RETRY_LONGEST)
+        case _:
+            return None

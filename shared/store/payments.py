@@ -17,6 +17,7 @@ from schemas.events import PaymentEvent
 from shared.domain.claiming import Recheck
 from shared.domain.machine import sources
 from shared.domain.payment import TABLE, Event, State
+from shared.domain.schedule import HINT_AGAIN
 from shared.domain.snapshot import Attempt, Payment, Step
 from shared.domain.taken import money_delta
 from shared.domain.words import AttemptKind, ProcessorName
@@ -157,8 +158,9 @@ async def mine(connection: Connection, tokens: dict[UUID, UUID]) -> list[Owned]:
 
 
 async def postpone(connection: Connection, due: dict[UUID, datetime]) -> None:
-    """Let queued payments wait until their account is free again."""
-    await connection.execute(_PAYMENT["postpone"], {"ids": list(due), "due_at": list(due.values())})
+    """Let queued payments wait until their account is free again, and hint them then."""
+    parameters = {"ids": list(due), "due_at": list(due.values()), "hint_again": HINT_AGAIN}
+    await connection.execute(_PAYMENT["postpone"], parameters)
 
 
 # --- Writing ----------------------------------------------------------------------------------------------------------

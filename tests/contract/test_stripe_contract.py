@@ -352,7 +352,7 @@ def test_a_refusal_did_not_execute_and_says_whose_trouble_it_is(
 def test_a_rate_limit_says_when_to_come_back(header: str, seconds: int | None) -> None:
     given = charge_answered(429, refusal(INVALID, "rate_limit"), f"Retry-After: {header}")
     assert isinstance(given, NotExecuted)
-    assert given.retry_after == (None if seconds is None else timedelta(seconds=seconds))
+    assert given.retry_after == timedelta(seconds=1 if seconds is None else seconds)
 
 
 @pytest.mark.parametrize(

@@ -432,3 +432,37 @@ def test_an_answer_that_cannot_be_recorded_does_not_stop_its_neighbours(
     answers = [answer(one, Approved(processor_ref="same")) for one in claims]
     with_pool(database_url, lambda pool: record_until_done(answers, pool=pool, actor="test"))
     assert sorted(states(connection, made)) == ["approved", "sending"]
+
+
+def test_a_rate_limited_account_rests_and_its_waiting_payments_are_hinted_when_it_is_free(
+    connection: Connection, database_url: str
+) -> None:
+    made = submitted(connection, 2)
+    (first,) = claim(database_url, made.payments[0])
+    pause = timedelta(seconds=30)
+    recorded(
+        database_url, answer(owned(first), NotExecuted(code="429", blame=Blame.NOTHING, detail="", retry_after=pause))
+    )
+    assert claim(database_url, made.payments[1]) == [None]
+    waiting = row(connection, made.payments[1])
+    held = connection.execute("SELECT held_until FROM merchant_account WHERE held_until IS NOT NULL").fetchone()
+    assert held
+    assert waiting["due_at"] == held["held_until"]
+    hint = connection.execute(
+        "SELECT available_at FROM outbox WHERE payment_id = %s AND lane <> 'event'", [made.payments[1]]
+    )
+    assert held["held_until"] in [one["available_at"] for one in hint.fetchall()]
+
+
+def test_a_short_pause_does_not_end_a_long_hold(connection: Connection, database_url: str) -> None:
+    now = datetime.now(UTC)
+
+    async def hold(pool: AsyncConnectionPool) -> None:
+        async with pool.connection() as held:
+            for minutes in (15, 1):
+                until = now + timedelta(minutes=minutes)
+                await payments.hold_account(held, "vantage", "held", until=until, reason=f"{minutes} minutes")
+
+    with_pool(database_url, hold)
+    kept = connection.execute("SELECT held_until, held_reason FROM merchant_account WHERE account = 'held'").fetchone()
+    assert kept == {"held_until": now + timedelta(minutes=15), "held_reason": "15 minutes"}

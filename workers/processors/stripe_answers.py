@@ -26,6 +26,8 @@ Json = Mapping[str, object]
 
 # Details are for people and logs; Stripe's messages are one sentence.
 MAX_DETAIL = 300
+# Without a Retry-After header: the account rests this long, and its payments wait instead of being refused one by one.
+RATE_LIMIT_PAUSE = timedelta(seconds=1)
 # Stripe asks for seconds. Longer would hold a batch back because of one odd header.
 MAX_RETRY_AFTER = timedelta(minutes=10)
 # A bank account that must be verified with microdeposits is not refused: the payment goes on when the client does it.
@@ -178,11 +180,11 @@ def _next_action(intent: Json) -> str:
     return _text(action, "type") if is_object(action) else ""
 
 
-def _retry_after(headers: Mapping[str, str]) -> timedelta | None:
+def _retry_after(headers: Mapping[str, str]) -> timedelta:
     seconds = headers.get("retry-after", "")
-    return (
-        min(timedelta(seconds=int(seconds[:9])), MAX_RETRY_AFTER) if seconds.isascii() and seconds.isdigit() else None
-    )
+    if not (seconds.isascii() and seconds.isdigit()):
+        return RATE_LIMIT_PAUSE
+    return min(timedelta(seconds=int(seconds[:9])), MAX_RETRY_AFTER)
 
 
 def _short(text: str) -> str:

@@ -70,7 +70,8 @@ GROUP BY method_id HAVING count(*) >= %(declines)s;
 -- name: hold_account
 INSERT INTO merchant_account (processor, account, held_until, held_reason)
 VALUES (%(processor)s, %(account)s, %(until)s, %(reason)s)
-ON CONFLICT (processor, account) DO UPDATE SET held_until = excluded.held_until, held_reason = excluded.held_reason;
+ON CONFLICT (processor, account) DO UPDATE SET held_until = excluded.held_until, held_reason = excluded.held_reason
+WHERE merchant_account.held_until IS NULL OR merchant_account.held_until < excluded.held_until;
 
 -- name: live_of_batch
 SELECT p.id FROM payment p
@@ -87,9 +88,16 @@ FROM payment p JOIN attempt a ON a.id = p.current_attempt
 WHERE p.id = ANY(%(ids)s) AND p.claim_token = ANY(%(tokens)s) AND p.state = 'sending';
 
 -- name: postpone
-UPDATE payment SET due_at = x.due_at, next_check_at = x.due_at, version = version + 1, updated_at = clock_timestamp()
-FROM unnest(%(ids)s::uuid[], %(due_at)s::timestamptz[]) AS x(id, due_at)
-WHERE payment.id = x.id AND payment.state = 'queued';
+WITH late AS (
+  UPDATE payment SET
+    due_at = x.due_at, next_check_at = x.due_at + %(hint_again)s::interval, version = version + 1,
+    updated_at = clock_timestamp()
+  FROM unnest(%(ids)s::uuid[], %(due_at)s::timestamptz[]) AS x(id, due_at)
+  WHERE payment.id = x.id AND payment.state = 'queued'
+  RETURNING payment.id, payment.batch_id, payment.processor, payment.due_at
+)
+INSERT INTO outbox (lane, batch_id, payment_id, available_at)
+SELECT 'charge.' || processor, batch_id, id, due_at FROM late;
 
 -- name: write_steps
 WITH step AS (
