@@ -11,6 +11,8 @@ from shared.domain.payment import State
 from shared.domain.words import ProcessorName
 
 _TAKEN = (State.APPROVED, State.SETTLED)
+# The simulators' words for a charge that does not stand any more.
+_GIVEN_BACK = frozenset({"voided", "refunded", "partly_refunded", "charged_back"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +133,11 @@ def _differences(ours: Sequence[tuple[str, str, int]], charges: Sequence[Mapping
             differences.append(f"{reference} is {state} here, took nothing there")
         elif charge_there["amount_minor"] != minor:
             differences.append(f"{reference} took {charge_there['amount_minor']} there, {minor} here")
-        elif (charge_there["state"] == "voided") != (state == State.VOIDED):
+        elif _contradicts(charge_there["state"], state):
             differences.append(f"{reference} is {charge_there['state']} there, {state} here")
     return differences
+
+
+def _contradicts(there: str, here: State | str) -> bool:
+    """Whether the processor gave money back that we say it has, or has money that we say was voided."""
+    return there != "voided" if here == State.VOIDED else there in _GIVEN_BACK

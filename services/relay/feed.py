@@ -1,4 +1,4 @@
-"""One command lane: from the outbox to a short queue, fair between batches."""
+"""One command lane: from the outbox to a short queue, fair between practices, and between the batches of each."""
 
 import time
 from collections import Counter
@@ -12,7 +12,7 @@ from psycopg import Connection
 from schemas.commands import CHARGE_ACTORS, CHARGE_QUEUES, VOID_ACTOR, VOID_QUEUE
 from shared.messaging.publish import Outgoing, Publisher
 from shared.store import outbox
-from shared.store.outbox import CommandRow
+from shared.store.outbox import CommandRow, WaitingBatch
 
 # Where each lane's hints go: queue and actor.
 LANES: Final = {f"charge.{name}": (queue, CHARGE_ACTORS[name]) for name, queue in CHARGE_QUEUES.items()} | {
@@ -60,20 +60,21 @@ class Feed:
         if room <= 0:
             return LOOK_AGAIN_S
         batches = batches[:room]
+        ids = [batch.id for batch in batches]
         with connection.transaction():
-            each = -(-room // len(batches))
-            rows = in_turns(outbox.take_commands(connection, lane=self._lane, batches=batches, each=each))
+            most = shares(batches, room)
+            rows = in_turns(outbox.take_commands(connection, lane=self._lane, most=most), batches)
             arrived = publish_rows(
                 connection, publisher, [row.id for row in rows], [self._message(row) for row in rows]
             )
-        self._last_batch = batches[-1]
+        self._last_batch = ids[-1]
         self._last_depth = depth + arrived
         if rows or len(batches) == BATCHES_AT_MOST:
             return 0.0 if depth == 0 and arrived else LOOK_AGAIN_S
-        due_s = outbox.next_due_s(connection, lane=self._lane, batches=batches)
+        due_s = outbox.next_due_s(connection, lane=self._lane, batches=ids)
         return POLL_S if due_s is None else min(POLL_S, max(LOOK_AGAIN_S, due_s))
 
-    def _next_batches(self, connection: Connection[Any]) -> list[UUID]:
+    def _next_batches(self, connection: Connection[Any]) -> list[WaitingBatch]:
         """The batches whose turn it is: those behind the last one served, then from the beginning."""
         behind = outbox.waiting_batches(connection, lane=self._lane, after=self._last_batch, at_most=BATCHES_AT_MOST)
         if len(behind) == BATCHES_AT_MOST or self._last_batch == _BEFORE_ALL:
@@ -105,13 +106,26 @@ class Feed:
         return Outgoing("", self._queue, message.encode(), message_id)
 
 
-def in_turns(rows: Sequence[CommandRow]) -> list[CommandRow]:
-    """The first row of each batch, then the second of each, and so on."""
-    turn: Counter[UUID] = Counter()
+def shares(batches: Sequence[WaitingBatch], room: int) -> dict[UUID, int]:
+    """How many rows each batch may send: every practice the same, divided among its batches, rounded up."""
+    of_practice = Counter(batch.practice_id for batch in batches)
+    for_practice = -(-room // len(of_practice))
+    return {batch.id: -(-for_practice // of_practice[batch.practice_id]) for batch in batches}
+
+
+def in_turns(rows: Sequence[CommandRow], batches: Sequence[WaitingBatch]) -> list[CommandRow]:
+    """One row of each practice, then another of each, and so on; a practice's batches take its turns in turn."""
+    of_practice = Counter(batch.practice_id for batch in batches)
+    place: Counter[UUID] = Counter()
+    step, following = {}, {}
+    for batch in batches:
+        following[batch.id] = place[batch.practice_id]
+        place[batch.practice_id] += 1
+        step[batch.id] = of_practice[batch.practice_id]
     ordered: list[tuple[int, CommandRow]] = []
     for row in rows:
-        ordered.append((turn[row.batch_id], row))
-        turn[row.batch_id] += 1
+        ordered.append((following[row.batch_id], row))
+        following[row.batch_id] += step[row.batch_id]
     return [row for _, row in sorted(ordered, key=lambda entry: entry[0])]
 
 

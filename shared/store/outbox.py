@@ -1,6 +1,6 @@
 """The outbox table: see `sql/outbox.sql`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
@@ -23,6 +23,13 @@ class EventRow(NamedTuple):
     body: str
 
 
+class WaitingBatch(NamedTuple):
+    """A batch with rows in a lane, and whose it is."""
+
+    id: UUID
+    practice_id: UUID
+
+
 class CommandRow(NamedTuple):
     """A hint to look at a payment."""
 
@@ -37,16 +44,16 @@ def take_events(connection: Connection[Any], *, at_most: int) -> list[EventRow]:
         return cursor.execute(_SQL["take_events"], {"at_most": at_most}).fetchall()
 
 
-def waiting_batches(connection: Connection[Any], *, lane: str, after: UUID, at_most: int) -> list[UUID]:
+def waiting_batches(connection: Connection[Any], *, lane: str, after: UUID, at_most: int) -> list[WaitingBatch]:
     """The batches with rows in a command lane, due or not, in the order of their ids, that come after `after`."""
     parameters = {"lane": lane, "after": after, "at_most": at_most}
-    with connection.cursor(row_factory=scalar_row) as cursor:
+    with connection.cursor(row_factory=args_row(WaitingBatch)) as cursor:
         return cursor.execute(_SQL["waiting_batches"], parameters).fetchall()
 
 
-def take_commands(connection: Connection[Any], *, lane: str, batches: Sequence[UUID], each: int) -> list[CommandRow]:
-    """Lock up to `each` due rows of each batch, batch by batch."""
-    parameters = {"lane": lane, "batches": list(batches), "each": each}
+def take_commands(connection: Connection[Any], *, lane: str, most: Mapping[UUID, int]) -> list[CommandRow]:
+    """Lock due rows of each batch in `most`, up to the number given for it, batch by batch."""
+    parameters = {"lane": lane, "batches": list(most), "most": list(most.values())}
     with connection.cursor(row_factory=args_row(CommandRow)) as cursor:
         return cursor.execute(_SQL["take_commands"], parameters).fetchall()
 

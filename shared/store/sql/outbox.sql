@@ -11,8 +11,8 @@ LIMIT %(at_most)s
 FOR UPDATE SKIP LOCKED;
 
 -- name: waiting_batches
--- The batches with rows in a lane, in the order of their ids, after a given one: one index probe for each, however
--- many rows it has.
+-- The batches with rows in a lane and their practices, in the order of their ids, after a given one: one index probe for
+-- each, however many rows it has.
 WITH RECURSIVE waiting AS (
   (SELECT batch_id, 1 AS n
    FROM outbox
@@ -30,19 +30,21 @@ WITH RECURSIVE waiting AS (
     LIMIT 1) following
   WHERE waiting.n < %(at_most)s
 )
-SELECT batch_id FROM waiting;
+SELECT waiting.batch_id, COALESCE(b.practice_id, waiting.batch_id) AS practice_id
+FROM waiting LEFT JOIN batch b ON b.id = waiting.batch_id
+ORDER BY waiting.n;
 
 -- name: take_commands
 -- The first due rows of each batch.
 SELECT taken.id, taken.batch_id, taken.payment_id
-FROM unnest(%(batches)s::uuid[]) AS turn (batch_id)
+FROM unnest(%(batches)s::uuid[], %(most)s::integer[]) AS turn (batch_id, most)
 CROSS JOIN LATERAL (
   SELECT o.id, o.batch_id, o.payment_id
   FROM outbox o
   WHERE o.lane = %(lane)s AND o.lane <> 'event' AND o.batch_id = turn.batch_id
     AND o.available_at <= statement_timestamp()
   ORDER BY o.available_at, o.id
-  LIMIT %(each)s
+  LIMIT turn.most
   FOR UPDATE SKIP LOCKED) taken;
 
 -- name: next_due
