@@ -7,8 +7,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final, LiteralString
+from urllib.error import HTTPError
 
 import psycopg
 
@@ -80,9 +82,21 @@ class Journey:
         )
 
     def api(self, path: str, body: Any = None, *, key: str | None = None, clinician: int | None = None) -> Any:
-        """One request of the practice's billing staff, or of one of its clinicians. Raises HTTPError."""
+        """One request of the practice's billing staff, or of one of its clinicians. Raises HTTPError.
+
+        A request that was answered with 503 is sent again, as that answer asks for.
+        """
         headers = {"Authorization": f"Bearer {self.token(clinician=clinician)}"}
-        return call(f"{self.box.api_url}/v1/{path}", body, headers=headers | ({"Idempotency-Key": key} if key else {}))
+        headers |= {"Idempotency-Key": key} if key else {}
+        give_up_at = time.monotonic() + WITHIN_S
+        while True:
+            try:
+                return call(f"{self.box.api_url}/v1/{path}", body, headers=headers)
+            except HTTPError as error:
+                if error.code != HTTPStatus.SERVICE_UNAVAILABLE or time.monotonic() > give_up_at:
+                    raise
+                with error:
+                    time.sleep(float(error.headers["Retry-After"]))
 
     def preview(self, invoices: Sequence[str] | None = None, *, number: str | None = None) -> dict[str, Any]:
         """What would be submitted: these invoices, or everything that matches; ready to be sent as a submit."""

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 from urllib.error import HTTPError
 
@@ -170,8 +171,11 @@ def test_a_worker_that_sleeps_between_claim_and_send_sends_nothing_when_it_wakes
 
 
 def waits_for_a_lock(box: Sandbox) -> bool:
+    """Whether the charge worker does; the server's own vacuum may wait for the same table."""
     found = rows(
-        box, "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        box,
+        "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        " AND application_name LIKE '%%charge-vantage%%'",
     )
     return bool(found)
 
@@ -207,11 +211,18 @@ def test_database_connections_cut_again_and_again_change_nothing(journey: Start,
     practice.push()
     batch = practice.submit()
     for finished in (1, 8, 16, 24):
-        practice.some(batch, TAKEN[processor], at_least=finished)
+        eventually(partial(came_to, practice, batch, finished), within_s=60, what=f"{finished} charged")
         cut_database_connections(practice.box)
     end = TAKEN[processor]
     eventually(lambda: settled_down(practice, batch, end), within_s=60, what=f"all {end}")
     assert len(practice.executed()) == 30
+
+
+def came_to(practice: Journey, batch: dict[str, Any], finished: int) -> bool:
+    """Hints that were dropped with their connection come again after a minute, which passes here at once."""
+    rows(practice.box, "UPDATE payment SET next_check_at = clock_timestamp() WHERE state = 'queued'")
+    states = practice.states(batch)
+    return states.get("approved", 0) + states.get("settled", 0) >= finished
 
 
 def settled_down(practice: Journey, batch: dict[str, Any], end: str) -> bool:

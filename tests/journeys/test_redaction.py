@@ -43,8 +43,8 @@ def spoken(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> dict[s
         batches = [(practice, practice.submit(number=TYPED_NUMBER)) for practice in practices]
         for practice, batch in batches:
             practice.some(batch, "approved", "settled")
-        voided, batch = batches[-1]
-        voided.void(batch)
+        vantage, batch = batches[-1]
+        vantage.void(batch)
         finish(box)
         said = {f"requests of {name}": json.dumps(box.control(name, "requests")) for name in ProcessorName}
         said |= {f"message {n}": text for n, text in enumerate(messages(broker))}
@@ -72,7 +72,7 @@ def messages(broker: RabbitMQ) -> Iterator[str]:
 
 
 def enrolled(box: Sandbox) -> list[tuple[str]]:
-    return rows(box, "SELECT external_id FROM practice WHERE enrolled ORDER BY processor DESC, external_id")
+    return rows(box, "SELECT external_id FROM practice WHERE enrolled ORDER BY processor, external_id")
 
 
 def sample_practice(box: Sandbox, external_id: str) -> Journey:
@@ -146,18 +146,16 @@ def terms() -> list[str]:
 
 def search(texts: Mapping[str, str]) -> list[Hit]:
     """Where a term stands as a word of its own, in any case, also as JSON and URLs escape it."""
-    spelled = {form: term for term in terms() for form in (term, json.dumps(term)[1:-1], quote(term))}
-    found = re.compile(
-        r"(?<![^\W_])(?:"
-        + "|".join(re.escape(form) for form in sorted(spelled, key=len, reverse=True))
-        + r")(?![^\W_])",
-        re.IGNORECASE,
-    )
-    return [
-        Hit(where, match[0], text[max(match.start() - 80, 0) : match.end() + 80])
-        for where, text in texts.items()
-        for match in found.finditer(text)
-    ]
+    forms = {form.casefold() for term in terms() for form in (term, json.dumps(term)[1:-1], quote(term))}
+    return [hit for where, text in texts.items() for hit in _hits(where, text.casefold(), forms)]
+
+
+def _hits(where: str, text: str, forms: set[str]) -> Iterator[Hit]:
+    for form in forms:
+        # Nearly every term is nowhere: finding that out this way is a hundred times cheaper than by an expression.
+        if form in text:
+            for match in re.finditer(rf"(?<![^\W_]){re.escape(form)}(?![^\W_])", text):
+                yield Hit(where, form, text[max(match.start() - 80, 0) : match.end() + 80])
 
 
 def test_a_whole_run_says_nothing_about_any_client(spoken: dict[str, str]) -> None:
@@ -179,4 +177,4 @@ def test_the_run_spoke_everywhere(spoken: dict[str, str]) -> None:
 @pytest.mark.parametrize("escape", [str, json.dumps, quote, str.upper], ids=["plain", "json", "url", "case"])
 def test_the_search_finds_what_is_planted(spoken: dict[str, str], term: str, escape: Any) -> None:
     planted = f'{{"event":"payment_claim","detail":"{escape(term)}"}}\n'
-    assert {hit.where for hit in search({**spoken, "janitor.log": spoken["janitor.log"] + planted})} >= {"janitor.log"}
+    assert search({"janitor.log": spoken["janitor.log"] + planted})

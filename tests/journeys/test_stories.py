@@ -48,13 +48,13 @@ def test_1_an_invoice_paid_in_the_portal_after_its_claim_is_charged_and_recorded
     journey: Start, processor: ProcessorName
 ) -> None:
     practice = journey(processor)
-    client = practice.export.client("slow:1500")
+    client = practice.export.client("slow:3500")
     practice.push()
     batch = practice.submit()
     practice.some(batch, "sending")
     practice.export.change("invoice", client.invoices[0], amount_due_minor=0, status="closed")
     practice.push()
-    assert practice.states(batch) == {"sending": 1}, "the push came after the charge"
+    assert practice.executed() == [], "the push came after the charge"
     practice.some(batch, "approved", "settled")
     assert len(practice.executed()) == 1
 
