@@ -181,8 +181,8 @@ async def _spare_cards(connection: Connection, steps: Sequence[Step], *, actor: 
     were written.
     """
     declined = [step.after for step in steps if step.after.state is State.DECLINED and step.moved]
-    hard = {p.method_id for p in declined if p.reason_category in (Category.HARD, Category.DATA, Category.CLIENT)}
-    soft = {p.method_id: p.batch_id for p in declined if p.reason_category == Category.SOFT}
+    hard = {p.token for p in declined if p.reason_category in (Category.HARD, Category.DATA, Category.CLIENT)}
+    soft = {p.token: p.batch_id for p in declined if p.reason_category == Category.SOFT}
     resting = await payments.resting_cards(connection, soft) if soft else set()
     if not hard and not resting:
         return []
@@ -192,9 +192,9 @@ async def _spare_cards(connection: Connection, steps: Sequence[Step], *, actor: 
         payment = row.payment
         if payment.state is not State.QUEUED:
             continue
-        if payment.method_id in hard:
+        if payment.token in hard:
             skipped.append(claiming.skip(payment, Reason.CARD_DECLINED, now=now))
-        elif payment.batch_id == soft[payment.method_id]:
+        elif payment.batch_id == soft[payment.token]:
             skipped.append(claiming.skip(payment, Reason.CARD_ON_HOLD, now=now))
     await payments.write(connection, skipped, actor=actor, now=now)
     return skipped

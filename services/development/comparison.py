@@ -54,16 +54,44 @@ def compare(database_url: str, ledgers: Mapping[ProcessorName, Sequence[Mapping[
             "SELECT id, name, processor, processor_account FROM practice"
             " WHERE id IN (SELECT practice_id FROM batch) ORDER BY name"
         ).fetchall()
+        known = {(processor, account) for _, _, processor, account in practices}
+        strangers = [_stranger(name, facts, known) for name, facts in ledgers.items()]
         return [
-            _compare_practice(
-                connection,
-                practice_id,
-                name=name,
-                processor=ProcessorName(processor),
-                facts=[fact for fact in ledgers[ProcessorName(processor)] if fact["account"] == account],
-            )
-            for practice_id, name, processor, account in practices
+            *(result for result in strangers if result),
+            *(
+                _compare_practice(
+                    connection,
+                    practice_id,
+                    name=name,
+                    processor=ProcessorName(processor),
+                    facts=[fact for fact in ledgers[ProcessorName(processor)] if fact["account"] == account],
+                )
+                for practice_id, name, processor, account in practices
+            ),
         ]
+
+
+def _stranger(
+    processor: ProcessorName, facts: Sequence[Mapping[str, Any]], known: set[tuple[str, str]]
+) -> PracticeResult | None:
+    """Money that moved in accounts for which nobody submitted a batch."""
+    moved = [fact for fact in facts if (processor.value, fact["account"]) not in known]
+    if not moved:
+        return None
+    nothing = Sum()
+    return PracticeResult(
+        practice="(no practice of ours)",
+        processor=processor,
+        submitted=nothing,
+        approved=nothing,
+        declined=nothing,
+        not_charged=nothing,
+        voided=nothing,
+        unfinished=nothing,
+        taken_there=_sum([fact for fact in moved if fact["kind"] == "charge"]),
+        voided_there=_sum([fact for fact in moved if fact["kind"] == "void"]),
+        differences=tuple(f"{fact['reference']} moved in {fact['account']}, which has no batch" for fact in moved),
+    )
 
 
 def _compare_practice(

@@ -123,15 +123,15 @@ async def open_voids(connection: Connection, charges: Iterable[UUID]) -> dict[UU
     return {attempt.parent_id: attempt for attempt in found if attempt.parent_id}
 
 
-async def queued_on_cards(connection: Connection, methods: Iterable[UUID]) -> list[UUID]:
-    """Payments that still wait for one of these payment methods."""
-    cursor = await connection.execute(_PAYMENT["queued_on_cards"], {"methods": list(methods)})
+async def queued_on_cards(connection: Connection, cards: Iterable[str]) -> list[UUID]:
+    """Payments that still wait for one of these cards, by their tokens."""
+    cursor = await connection.execute(_PAYMENT["queued_on_cards"], {"cards": list(cards)})
     return [row[0] for row in await cursor.fetchall()]
 
 
-async def resting_cards(connection: Connection, methods: Iterable[UUID]) -> set[UUID]:
-    """Those of these payment methods that were softly declined so often of late that they must rest."""
-    parameters = {"methods": list(methods), "declines": SOFT_DECLINES_TO_REST, "within": SOFT_DECLINE_WINDOW}
+async def resting_cards(connection: Connection, cards: Iterable[str]) -> set[str]:
+    """Those of these cards that were softly declined so often of late that they must rest."""
+    parameters = {"cards": list(cards), "declines": SOFT_DECLINES_TO_REST, "within": SOFT_DECLINE_WINDOW}
     cursor = await connection.execute(_PAYMENT["resting_cards"], parameters)
     return {row[0] for row in await cursor.fetchall()}
 
@@ -181,7 +181,7 @@ async def write(connection: Connection, steps: Sequence[Step], *, actor: str, no
         "invoices": _json(_invoice_rows(steps)),
         "findings": _json([_finding_row(step) for step in steps if step.finding]),
         "outbox": _json([row for step in steps for row in _outbox_rows(step, now)]),
-        "freed": [step.after.method_id for step in steps if step.before.on_wire and not step.after.on_wire],
+        "freed": [step.after.token for step in steps if step.before.on_wire and not step.after.on_wire],
         "actor": actor,
     }
     cursor = await connection.execute(_PAYMENT["write_steps"], parameters)

@@ -1,7 +1,7 @@
 """One round: a contender charges a batch, and what that took."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -18,6 +18,10 @@ from tests.bench.population import open_payments, populate, settle_down, submit_
 WARM_UP: Final = 640
 _LONGEST_LOOK_S: Final = 0.1
 _SHORTEST_LOOK_S: Final = 0.003
+
+
+class ContenderDiedError(Exception):
+    """A process of a round died."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,11 +50,12 @@ def charge_round(
         populate(connection, processor=contender.processor, invoices=[WARM_UP + charges])
         settle_down(connection)
         with Stack(contender.processes(place), run_directory=place.directory) as stack:
-            leaders = {process.name: pid_of(stack, process.name) for process in contender.processes(place)}
+            names = [process.name for process in contender.processes(place)]
+            leaders = first_starts(stack, names)
             place.stub.reset(latency_ms)
             _give(place, connection, contender, [warm])
             wait_finished(place, connection, contender, charges=WARM_UP)
-            with _stopped(leaders):
+            with _stopped(first_starts(stack, names)):
                 _give(place, connection, contender, batches)
                 settle_down(connection)
                 place.stub.reset(latency_ms)
@@ -59,7 +64,7 @@ def charge_round(
             stats = place.stub.stats()
             if contender.publish is None:
                 wait_until(lambda: _quiet(connection), "all events are published and counted", every_s=0.02)
-            used = Cpu.read(place.server_pids | leaders).since(before)
+            used = Cpu.read(place.server_pids | first_starts(stack, names)).since(before)
             memory = sum(memory_bytes(pid) for name, pid in leaders.items() if name.startswith("worker"))
     return _round(stats, used, finished_s=finished_s, latency_ms=latency_ms, memory=memory)
 
@@ -71,10 +76,15 @@ def _give(place: Place, connection: psycopg.Connection[Any], contender: Contende
         contender.publish(place, [job for batch in submitted for job in take_hints(connection, batch=batch)])
 
 
-def pid_of(stack: Stack, name: str) -> int:
-    pid = stack.pid(name)
-    assert pid is not None, f"{name} has died; its log is in the bench's run directory"
-    return pid
+def first_starts(stack: Stack, names: Iterable[str]) -> dict[str, int]:
+    """The processes' numbers. Raises ContenderDiedError if one is not the one that was started at first."""
+    pids = {name: stack.pid(name) for name in names}
+    found = {name: pid for name, pid in pids.items() if pid is not None and stack.starts(name) == 1}
+    for name in pids.keys() - found.keys():
+        raise ContenderDiedError(
+            f"{name} has died, and what it took is lost. Its log ends:\n{stack.logs(name)[-2000:]}"
+        )
+    return found
 
 
 @contextmanager

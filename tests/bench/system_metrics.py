@@ -4,14 +4,14 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Final
 
-from tests.bench.charging import charge_round
+from tests.bench.charging import Round, charge_round
 from tests.bench.charging_metrics import CPU, MEMORY, RATE, WORKER_CPU, Say
 from tests.bench.contenders import IN_FLIGHT, engine
 from tests.bench.ground import Ground, Place
 from tests.bench.measurements import Measurements, Row, Target
-from tests.bench.publishing import send_loop_seconds, windowed_seconds
+from tests.bench.publishing import HandedOver, send_loop, windowed
 from tests.bench.statistics import Spread, ratios
-from tests.bench.whole import end_to_end, small_behind_large, submit_seconds
+from tests.bench.whole import end_to_end, small_behind_large, submitted
 
 SECONDS: Final = "seconds"
 _LATENCY_MS: Final = 50
@@ -20,35 +20,47 @@ _LATENCY_MS: Final = 50
 def submit(ground: Ground, measured: Measurements, *, rounds: int, quick: bool, say: Say) -> None:
     """Ten thousand invoices: submitted durably over HTTP, or their messages sent by Dramatiq one by one."""
     size = 2_000 if quick else 10_000
-    ways: dict[str, tuple[str, Callable[[], float]]] = {
+    ways: dict[str, tuple[str, Callable[[], HandedOver]]] = {
         "submit": (
             f"Batchpay: one HTTP request, {size:,} payments, hints and the audit entry committed",
-            lambda: submit_seconds(ground, invoices=size),
+            lambda: submitted(ground, invoices=size),
         ),
         "send-classic": (
             "Dramatiq send() in a loop, confirmed, classic queue, no rows",
-            lambda: _at_place(ground, lambda place: send_loop_seconds(place, messages=size, quorum=False)),
+            lambda: _at_place(ground, lambda place: send_loop(place, messages=size, quorum=False)),
         ),
         "send-quorum": (
             "Dramatiq send() in a loop, confirmed, quorum queue, no rows",
-            lambda: _at_place(ground, lambda place: send_loop_seconds(place, messages=size, quorum=True)),
+            lambda: _at_place(ground, lambda place: send_loop(place, messages=size, quorum=True)),
         ),
         "windowed": (
             "pika with a window of confirms, quorum queue, no rows (as the relay publishes)",
-            lambda: _at_place(ground, lambda place: windowed_seconds(place, messages=size)),
+            lambda: _at_place(ground, lambda place: windowed(place, messages=size)),
         ),
     }
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    found: dict[str, list[HandedOver]] = {name: [] for name in ways}
     for n in range(rounds):
         for name, (_, measure) in ways.items():
-            seconds[name].append(measure())
-            measured.raw["submit"].append({"contender": name, "round": n, "size": size, SECONDS: seconds[name][-1]})
-            say(f"submit {n + 1}/{rounds} {name}: {seconds[name][-1]:.3f} s for {size:,}")
+            result = measure()
+            found[name].append(result)
+            measured.raw["submit"].append({"contender": name, "round": n, "size": size, **asdict(result)})
+            say(
+                f"submit {n + 1}/{rounds} {name}: {result.seconds:.3f} s for {size:,}, {result.cpu_us:,.0f} us CPU each"
+            )
     measured.tables["submit"] = [
-        Row(name=name, title=title, values={SECONDS: Spread.of(seconds[name])}) for name, (title, _) in ways.items()
+        Row(
+            name=name,
+            title=title,
+            values={
+                SECONDS: Spread.of(each.seconds for each in found[name]),
+                "CPU us each": Spread.of(each.cpu_us for each in found[name]),
+            },
+        )
+        for name, (title, _) in ways.items()
     ]
+    ours = [each.seconds for each in found["submit"]]
     for other in ("send-classic", "send-quorum"):
-        value = ratios(seconds[other], seconds["submit"])
+        value = ratios([each.seconds for each in found[other]], ours)
         metric = f"durable submit of {size:,}: times faster than {other}"
         measured.targets.append(Target(metric=metric, value=value, bound=40, at_most=False))
 
@@ -82,7 +94,7 @@ def batch_sizes(ground: Ground, measured: Measurements, *, rounds: int, quick: b
     """The same charges in many small batches or in one large one; at least so many in each case."""
     sizes, least = ((10, 100, 1_000), 1_000) if quick else ((10, 100, 1_000, 10_000, 100_000), 10_000)
     contender = engine("vantage")[0]
-    found = {size: [] for size in sizes}
+    found: dict[int, list[Round]] = {size: [] for size in sizes}
     for n in range(rounds):
         for size in sizes:
             result = charge_round(ground, contender, charges=max(least, size), latency_ms=0, batch_size=size)
@@ -141,6 +153,6 @@ def small_batches(ground: Ground, measured: Measurements, *, rounds: int, quick:
     measured.targets.append(Target(metric=metric, value=value, bound=2.0, at_most=True))
 
 
-def _at_place(ground: Ground, measure: Callable[[Place], float]) -> float:
+def _at_place(ground: Ground, measure: Callable[[Place], HandedOver]) -> HandedOver:
     with ground.place() as place:
         return measure(place)

@@ -16,11 +16,12 @@ import psycopg
 from services.development.local import free_port
 from services.development.stack import Process, Stack, answers
 from services.submit.auth import mint
-from tests.bench.charging import WARM_UP, pid_of, wait_finished
+from tests.bench.charging import WARM_UP, first_starts, wait_finished
 from tests.bench.contenders import Contender, engine, engine_environment, feeders, workers
 from tests.bench.cpu import Cpu
 from tests.bench.ground import Ground, Place, wait_until
 from tests.bench.population import AMOUNT_MINOR, invoice_ids, populate, settle_down
+from tests.bench.publishing import HandedOver
 
 _PROCESSOR: Final = "vantage"
 _SMALL: Final = 5
@@ -99,7 +100,7 @@ def system(ground: Ground, *, invoices: list[int], latency_ms: int, charging: bo
             processes += [*workers(place, processor=_PROCESSOR), *feeders(place), _janitor(place)]
         place.stub.reset(latency_ms)
         with Stack(processes, run_directory=place.directory) as stack:
-            leaders = {process.name: pid_of(stack, process.name) for process in processes}
+            leaders = first_starts(stack, [process.name for process in processes])
             running = System(place=place, connection=connection, submit_url=url, secret=secret, leaders=leaders)
             running.submit(1, range(1, 1 + WARM_UP))
             if charging:
@@ -159,10 +160,14 @@ def end_to_end(ground: Ground, *, charges: int, latency_ms: int, slots: int) -> 
     )
 
 
-def submit_seconds(ground: Ground, *, invoices: int) -> float:
-    """How long the durable submit of one batch takes over HTTP, when nothing else runs."""
+def submitted(ground: Ground, *, invoices: int) -> HandedOver:
+    """The durable submit of one batch over HTTP, when nothing else runs."""
     with system(ground, invoices=[invoices], latency_ms=0, charging=False) as running:
-        return running.submit(1, range(1 + WARM_UP, 1 + WARM_UP + invoices))[1]
+        pids = running.place.server_pids | running.leaders
+        before = Cpu.read(pids)
+        _, seconds = running.submit(1, range(1 + WARM_UP, 1 + WARM_UP + invoices))
+        used = Cpu.read(pids).since(before)
+    return HandedOver(seconds=seconds, cpu_us=sum(used.values()) / invoices * 1e6)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -158,7 +158,6 @@ def test_an_unfinished_payment_is_a_difference(database_url: str, way: list[str]
     assert compared((database_url, []), []).differences == ("1 payments are unfinished",)
 
 
-@pytest.mark.xfail(strict=True, reason="only accounts of practices that have batches are compared")
 def test_a_charge_of_an_account_that_no_batch_was_for_is_a_difference(books: tuple[str, list[Fact]]) -> None:
     stranger = {**books[1][0], "account": "999", "reference": "demo-stranger-1"}
     results = compare(books[0], {VANTAGE: [*books[1], stranger], STRIPE: []})

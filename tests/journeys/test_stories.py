@@ -188,9 +188,6 @@ def test_6_two_siblings_with_one_copay_on_one_card_are_both_charged_one_after_th
 
 
 @both
-@pytest.mark.xfail(
-    strict=True, reason="the slot is per stored payment method: one card stored for two clients has two of them"
-)
 def test_6_two_siblings_whose_clients_share_a_stored_card_are_charged_one_after_the_other(
     journey: Start, processor: ProcessorName
 ) -> None:

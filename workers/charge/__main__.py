@@ -18,6 +18,8 @@ from workers.processors.registry import MAKERS
 
 # Payments in one transaction: beyond this a group is no cheaper, only later.
 _GROUP_MOST = 200
+# Messages at work for each slot at the processor: one is sent while the one before it is recorded.
+_MESSAGES_PER_SLOT = 2
 
 
 def main() -> None:
@@ -44,7 +46,8 @@ def main() -> None:
     run_worker(
         broker,
         queues=[CHARGE_QUEUES[name]],
-        in_flight=settings.in_flight,
+        # Records of finished charges are under way beside the charges in their slots.
+        in_flight=_MESSAGES_PER_SLOT * settings.in_flight,
         on_start=pool.open,
         on_stop=stop,
         grace_s=settings.drain_s,

@@ -1,7 +1,7 @@
 """Claims groups of payments: the intent of every charge is committed here, before its first byte."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from uuid import UUID, uuid4
 
@@ -41,20 +41,41 @@ async def claim_group(ids: Sequence[UUID], *, claimer: Claimer) -> list[Claimed 
     """Claim those of `ids` that may be sent now; the answer is in order, None where there is nothing to send.
 
     Returns after the commit. A member that collides does not fail its neighbours. If the COMMIT's answer is lost,
-    ownership is read again by token, never assumed.
+    ownership is read again by token, never assumed, and what is not owned is claimed once more.
     """
     tokens = {payment_id: claimer.new_token() for payment_id in ids}
     began_s = time.monotonic()
     try:
-        owned = await _claim(tokens, claimer=claimer)
-    except _COLLISIONS:
-        owned = [one for payment_id in tokens for one in await _claim_alone(payment_id, tokens, claimer=claimer)]
+        claimed = _by_payment(await _claim_each(tokens, claimer=claimer), began_s)
     except TRY_AGAIN as error:
         _log.warning("claim_commit_unknown", payments=len(tokens), error=type(error).__name__)
-        owned = await _read_again(tokens, claimer=claimer)
-    claimed = {one.payment_id: Claimed(one, began_s) for one in owned}
+        claimed = await _claim_again(tokens, began_s, claimer=claimer)
     # A hint that came twice into one group is claimed once.
     return [claimed.pop(payment_id, None) for payment_id in ids]
+
+
+def _by_payment(owned: Iterable[Owned], began_s: float) -> dict[UUID, Claimed]:
+    return {one.payment_id: Claimed(one, began_s) for one in owned}
+
+
+async def _claim_again(tokens: dict[UUID, UUID], began_s: float, *, claimer: Claimer) -> dict[UUID, Claimed]:
+    """What is ours after all, and the rest anew. With PostgreSQL away the janitor repeats the hints."""
+    try:
+        async with claimer.pool.connection() as connection:
+            claimed = _by_payment(await payments.mine(connection, tokens), began_s)
+        again_s = time.monotonic()
+        rest = {payment_id: token for payment_id, token in tokens.items() if payment_id not in claimed}
+        return claimed | _by_payment(await _claim_each(rest, claimer=claimer), again_s)
+    except TRY_AGAIN as error:
+        _log.warning("claims_dropped", payments=len(tokens), error=type(error).__name__)
+        return {}
+
+
+async def _claim_each(tokens: dict[UUID, UUID], *, claimer: Claimer) -> list[Owned]:
+    try:
+        return await _claim(tokens, claimer=claimer)
+    except _COLLISIONS:
+        return [one for payment_id in tokens for one in await _claim_alone(payment_id, tokens, claimer=claimer)]
 
 
 async def _claim_alone(payment_id: UUID, tokens: dict[UUID, UUID], *, claimer: Claimer) -> list[Owned]:
@@ -65,19 +86,10 @@ async def _claim_alone(payment_id: UUID, tokens: dict[UUID, UUID], *, claimer: C
         return []
 
 
-async def _read_again(tokens: dict[UUID, UUID], *, claimer: Claimer) -> list[Owned]:
-    """Which claims hold after all. If PostgreSQL is still away the hints are dropped: the janitor hints again."""
-    try:
-        async with claimer.pool.connection() as connection:
-            return await payments.mine(connection, tokens)
-    except TRY_AGAIN:
-        return []
-
-
 async def _claim(tokens: dict[UUID, UUID], *, claimer: Claimer) -> list[Owned]:
     async with claimer.pool.connection() as connection:
         candidates = await payments.lock_for_claim(connection, list(tokens))
-        taken: set[UUID] = set()
+        taken: set[str] = set()
         steps = [
             step
             for candidate in candidates
@@ -93,7 +105,7 @@ async def _claim(tokens: dict[UUID, UUID], *, claimer: Claimer) -> list[Owned]:
     return [_owned(step) for step in steps if step.attempt]
 
 
-def _decide(candidate: Candidate, token: UUID, taken: set[UUID], *, claimer: Claimer) -> Step | None:
+def _decide(candidate: Candidate, token: UUID, taken: set[str], *, claimer: Claimer) -> Step | None:
     """Cancel, skip, leave or claim one payment; `taken` are the cards that this group has claimed already."""
     payment, recheck, now = candidate.payment, candidate.recheck, candidate.now
     if recheck.void_requested_by is not None:
@@ -103,9 +115,9 @@ def _decide(candidate: Candidate, token: UUID, taken: set[UUID], *, claimer: Cla
         return None
     if recheck.skip_reason:
         return claiming.skip(payment, recheck.skip_reason, now=now)
-    if recheck.card_busy or payment.method_id in taken:
+    if recheck.card_busy or payment.token in taken:
         return None
-    taken.add(payment.method_id)
+    taken.add(payment.token)
     return claiming.claim(payment, _new_attempt(payment, token, claimer=claimer), now=now)
 
 

@@ -66,7 +66,7 @@ SELECT id::text FROM attempt WHERE processor = 'stripe' AND last_send_at > first
 SELECT id::text FROM attempt WHERE request_sha256 <> sha256(convert_to(request_text, 'UTF8'));
 
 -- name: i8_one_charge_on_the_wire_per_card
-SELECT method_id::text FROM payment WHERE on_wire GROUP BY method_id HAVING count(*) > 1;
+SELECT token FROM payment WHERE on_wire GROUP BY token, processor HAVING count(*) > 1;
 
 -- name: i8_processor_reference_is_unique
 SELECT processor_ref FROM attempt

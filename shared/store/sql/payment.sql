@@ -1,12 +1,12 @@
 -- Payments under their row locks, and the one statement that writes steps. Every locker takes rows in the order
--- (method_id, id), so that two groups cannot deadlock.
+-- (token, id), the order of the index of cards on the wire, so that two groups cannot deadlock.
 
 -- name: lock_for_claim
 WITH candidate AS MATERIALIZED (
   SELECT p.*
   FROM payment p
   WHERE p.id = ANY(%(ids)s) AND p.state = ANY(%(sources)s) AND p.due_at <= clock_timestamp()
-  ORDER BY p.method_id, p.id
+  ORDER BY p.token, p.id
   FOR UPDATE SKIP LOCKED
 )
 SELECT
@@ -24,7 +24,7 @@ SELECT
     <= clock_timestamp() AT TIME ZONE pr.timezone, false) AS method_expired,
   pr.enrolled AS practice_enrolled,
   pr.processor = p.processor AND pr.processor_account = p.account AS processor_same,
-  EXISTS (SELECT FROM payment w WHERE w.method_id = p.method_id AND w.on_wire) AS card_busy,
+  EXISTS (SELECT FROM payment w WHERE w.token = p.token AND w.processor = p.processor AND w.on_wire) AS card_busy,
   CASE WHEN b.void_requested_at IS NOT NULL OR p.void_requested_at IS NOT NULL
     THEN COALESCE(p.void_requested_by, b.void_requested_by, '') END AS void_requested_by,
   CASE WHEN a.held_until > clock_timestamp() THEN a.held_until END AS held_until
@@ -34,11 +34,11 @@ JOIN invoice i ON i.id = p.invoice_id
 JOIN payment_method m ON m.id = p.method_id
 JOIN practice pr ON pr.id = p.practice_id
 LEFT JOIN merchant_account a ON a.processor = p.processor AND a.account = p.account
-ORDER BY p.method_id, p.id;
+ORDER BY p.token, p.id;
 
 -- name: lock
 WITH locked AS MATERIALIZED (
-  SELECT p.* FROM payment p WHERE p.id = ANY(%(ids)s) ORDER BY p.method_id, p.id FOR UPDATE
+  SELECT p.* FROM payment p WHERE p.id = ANY(%(ids)s) ORDER BY p.token, p.id FOR UPDATE
 )
 SELECT
   p.id, p.batch_id, p.practice_id, p.invoice_id, p.method_id, p.processor, p.account, p.payer_id, p.token,
@@ -56,16 +56,16 @@ FROM locked p
 JOIN batch b ON b.id = p.batch_id
 JOIN invoice i ON i.id = p.invoice_id
 JOIN practice pr ON pr.id = p.practice_id
-ORDER BY p.method_id, p.id;
+ORDER BY p.token, p.id;
 
 -- name: queued_on_cards
-SELECT p.id FROM payment p WHERE p.method_id = ANY(%(methods)s) AND p.state = 'queued';
+SELECT p.id FROM payment p WHERE p.token = ANY(%(cards)s) AND p.state = 'queued';
 
 -- name: resting_cards
-SELECT method_id FROM payment
-WHERE method_id = ANY(%(methods)s) AND state = 'declined' AND reason_category = 'soft'
+SELECT token FROM payment
+WHERE token = ANY(%(cards)s) AND state = 'declined' AND reason_category = 'soft'
   AND finished_at > clock_timestamp() - %(within)s::interval
-GROUP BY method_id HAVING count(*) >= %(declines)s;
+GROUP BY token HAVING count(*) >= %(declines)s;
 
 -- name: hold_account
 INSERT INTO merchant_account (processor, account, held_until, held_reason)
@@ -80,7 +80,7 @@ WHERE p.batch_id = %(batch_id)s AND p.void_requested_at IS NULL
 ORDER BY p.id LIMIT %(limit)s;
 
 -- name: lock_only
-SELECT FROM payment WHERE id = ANY(%(ids)s) ORDER BY method_id, id FOR UPDATE;
+SELECT FROM payment WHERE id = ANY(%(ids)s) ORDER BY token, id FOR UPDATE;
 
 -- name: mine
 SELECT p.id AS payment_id, p.claim_token AS token, a.id AS attempt_id, a.request_text
@@ -171,11 +171,11 @@ posted AS (
 next_on_card AS (
   -- Whoever frees a card hints its next payment: the hint that found the card busy is gone.
   INSERT INTO outbox (lane, batch_id, payment_id)
-  SELECT DISTINCT ON (q.method_id) 'charge.' || q.processor, q.batch_id, q.id
+  SELECT DISTINCT ON (q.token) 'charge.' || q.processor, q.batch_id, q.id
   FROM payment q
-  WHERE q.method_id = ANY(%(freed)s) AND q.state = 'queued' AND q.due_at <= clock_timestamp()
+  WHERE q.token = ANY(%(freed)s) AND q.state = 'queued' AND q.due_at <= clock_timestamp()
     AND NOT EXISTS (SELECT FROM step s WHERE s.id = q.id)
-  ORDER BY q.method_id, q.id
+  ORDER BY q.token, q.id
   RETURNING id
 )
 SELECT

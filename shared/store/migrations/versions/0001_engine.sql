@@ -227,11 +227,11 @@ CREATE TABLE payment (
 CREATE UNIQUE INDEX payment_live_invoice ON payment (invoice_id)
   WHERE state IN ('queued', 'sending', 'unknown', 'processing', 'approved', 'settled', 'voiding', 'refunding')
     AND acknowledged_at IS NULL;
--- One charge on the wire per card.
-CREATE UNIQUE INDEX payment_on_wire ON payment (method_id) WHERE on_wire;
+-- One charge on the wire per card. The card is its token: siblings may be stored with the same one.
+CREATE UNIQUE INDEX payment_on_wire ON payment (token, processor) WHERE on_wire;
 CREATE INDEX payment_batch ON payment (batch_id, id);
-CREATE INDEX payment_queued_method ON payment (method_id, id) WHERE state = 'queued';
-CREATE INDEX payment_declined_method ON payment (method_id, finished_at) WHERE state = 'declined';
+CREATE INDEX payment_queued_card ON payment (token, id) WHERE state = 'queued';
+CREATE INDEX payment_declined_card ON payment (token, finished_at) WHERE state = 'declined';
 CREATE INDEX payment_next_check ON payment (next_check_at)
   WHERE state IN ('queued', 'sending', 'unknown', 'processing', 'approved', 'voiding', 'refunding', 'surplus');
 
