@@ -54,7 +54,7 @@ BROKEN = {
     "i7_request_is_never_changed": "UPDATE attempt SET request_text = 'another' WHERE id = {charge}",
     "i8_one_charge_on_the_wire_per_card": """
         DROP INDEX payment_on_wire;
-        UPDATE payment SET on_wire = true, method_id = (SELECT method_id FROM payment WHERE id = {settled})""",
+        UPDATE payment SET on_wire = true, token = (SELECT token FROM payment WHERE id = {settled})""",
     "i8_processor_reference_is_unique": """
         DROP INDEX attempt_processor_ref;
         UPDATE attempt SET processor_ref = 'the-same', account = 'the-same'""",

@@ -114,7 +114,8 @@ def books(database_url: str) -> tuple[str, list[Fact]]:
 
 def compared(books: tuple[str, list[Fact]], facts: list[Fact]) -> PracticeResult:
     ledgers: Mapping[ProcessorName, list[Fact]] = {VANTAGE: facts, STRIPE: []}
-    (result,) = compare(books[0], ledgers)
+    *strangers, result = compare(books[0], ledgers)
+    assert all(stranger.differences for stranger in strangers)
     return result
 
 
