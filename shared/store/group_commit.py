@@ -6,6 +6,7 @@ No timer: alone, an item is committed at once; under load, one commit serves man
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from contextvars import Context
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
@@ -34,7 +35,8 @@ class GroupCommit(Generic[Item, Result]):
         self._waiting.append((item, future))
         if self._idle_lanes:
             self._idle_lanes -= 1
-            task = asyncio.create_task(self._work())
+            # In a context of its own: what the first member bound for its log lines is not true of the others.
+            task = asyncio.create_task(self._work(), context=Context())
             self._running.add(task)
             task.add_done_callback(self._running.discard)
         return await future

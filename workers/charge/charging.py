@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from uuid import UUID
 
+from shared.logs import working_on
 from workers.evidence import Answered
 from workers.processors.port import Processor
 from workers.sending import Claimed, send
@@ -18,10 +19,11 @@ async def charge(
     slots: asyncio.Semaphore,
 ) -> None:
     """Charge one payment if it may be charged now. `slots` bounds the requests in flight at the processor."""
-    async with slots:
-        claimed = await claim(payment_id)
-        if claimed is None:
-            return
-        answer = await send(claimed, processor.charge, budget=processor.timing.send_budget)
-    owned = claimed.owned
-    await record(Answered(owned.payment_id, owned.attempt_id, owned.token, answer))
+    with working_on(payment_id=payment_id):
+        async with slots:
+            claimed = await claim(payment_id)
+            if claimed is None:
+                return
+            answer = await send(claimed, processor.charge, budget=processor.timing.send_budget)
+        owned = claimed.owned
+        await record(Answered(owned.payment_id, owned.attempt_id, owned.token, answer))

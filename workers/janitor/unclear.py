@@ -15,6 +15,7 @@ from shared.domain.payment import State
 from shared.domain.reviewing import review
 from shared.domain.snapshot import Attempt, Payment, Step
 from shared.domain.words import ProcessorName
+from shared.logs import working_on
 from shared.store import payments
 from shared.store.payments import Locked, Owned
 from workers.evidence import Answered, record_until_done, take_step
@@ -54,6 +55,16 @@ async def find_out(payment_id: UUID, *, janitor: Janitor, reports: Reports) -> N
     case = await _read(payment_id, pool=janitor.pool)
     if case is None:
         return
+    with working_on(
+        batch_id=case.payment.batch_id,
+        payment_id=payment_id,
+        practice_id=case.payment.practice_external_id,
+        attempt=case.attempt.n,
+    ):
+        await _look(case, janitor=janitor, reports=reports)
+
+
+async def _look(case: _Case, *, janitor: Janitor, reports: Reports) -> None:
     processor = janitor.processors[case.payment.processor]
     look = await look_up(processor, case.payment, case.attempt)
     match look:

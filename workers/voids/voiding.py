@@ -14,6 +14,7 @@ from shared.domain.payment import State
 from shared.domain.snapshot import Attempt, Payment, Step
 from shared.domain.voiding import NewVoid
 from shared.domain.words import ProcessorName
+from shared.logs import working_on
 from shared.store import payments
 from shared.store.payments import Connection, Locked, Owned
 from workers.evidence import log_steps, take_step
@@ -50,6 +51,16 @@ async def void(payment_id: UUID, *, voider: Voider) -> None:
     claim = await _claim(payment_id, voider=voider)
     if claim is None:
         return
+    with working_on(
+        batch_id=claim.payment.batch_id,
+        payment_id=payment_id,
+        practice_id=claim.payment.practice_external_id,
+        attempt=claim.void.n,
+    ):
+        await _carry_out(claim, voider=voider)
+
+
+async def _carry_out(claim: _Claim, *, voider: Voider) -> None:
     processor = voider.processors[claim.payment.processor]
     if claim.void.sends > 1 and await _seen_done(claim, processor, voider=voider):
         return
