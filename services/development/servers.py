@@ -28,6 +28,9 @@ from services.development.watchdog import Watchdog
 
 log = structlog.get_logger(__name__)
 
+# A port that was free when it was chosen may be taken a moment later: another start chooses others.
+STARTS = 3
+
 First = TypeVar("First")
 Second = TypeVar("Second")
 
@@ -130,6 +133,22 @@ def docker_servers() -> Iterator[Servers]:
 @contextmanager
 def local_servers() -> Iterator[Servers]:
     rabbitmq_server_program()  # before anything is started, so that the error is all there is to read
+    with ExitStack() as stack:
+        servers = None
+        for left in reversed(range(STARTS)):
+            try:
+                servers = stack.enter_context(started_locally())
+                break
+            except ServerStartFailed as error:
+                if not left:
+                    raise
+                log.warning("servers_started_again", error=str(error))
+        assert servers
+        yield servers
+
+
+@contextmanager
+def started_locally() -> Iterator[Servers]:
     with Watchdog() as watchdog, ExitStack() as stack:
         directory = Path(tempfile.mkdtemp(prefix="batchpay-servers-"))
         watchdog.remove_directory(directory)
