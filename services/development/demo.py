@@ -16,6 +16,7 @@ from services.development.sandbox import Sandbox, call
 from services.submit.auth import mint
 from shared.domain.money import words as money
 from shared.domain.words import ProcessorName
+from shared.store.statements import load
 
 _POLL_S = 0.2
 # Many times what a demo needs: reaching it means that something hangs, and the demo says what.
@@ -190,10 +191,7 @@ def _let_days_pass(box: Sandbox, practices: Sequence[Practice], batches: dict[st
 def look_now(database_url: str) -> None:
     """Bring every look of the janitor forward to now."""
     with psycopg.connect(database_url) as connection:
-        connection.execute(
-            "UPDATE payment SET next_check_at = clock_timestamp()"
-            " WHERE state IN ('unknown', 'processing', 'approved', 'voiding') AND next_check_at > clock_timestamp()"
-        )
+        connection.execute(load("sweep")["look_now"])
 
 
 def _count(box: Sandbox, *states: str) -> int:

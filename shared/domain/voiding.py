@@ -11,7 +11,6 @@ from shared.domain.answers import NotExecuted, Seen, Sighting, Unknown, VoidAnsw
 from shared.domain.payment import Event, State
 from shared.domain.reasons import Reason
 from shared.domain.reviewing import also
-from shared.domain.settlement_day import REPORT_DELAY, cut_off, settlement_day
 from shared.domain.snapshot import Attempt, Finding, Payment, Step, step
 from shared.domain.words import AttemptKind, ProcessorName
 
@@ -211,7 +210,7 @@ def seen(payment: Payment, void: Attempt, sighting: Sighting, *, now: datetime) 
                 **_RELEASED,
                 next_check_at=None,
                 reason_code=Reason.TOO_LATE_TO_VOID.value,
-                review_reason=f"{payment.review_reason}; {reason}" if payment.review_reason else reason,
+                review_reason=also(payment, reason),
                 finding=Finding(kind="outside_refund", detail=reason),
             )
         case Seen.APPROVED | Seen.PROCESSING | Seen.DECLINED | Seen.OTHER:
@@ -219,13 +218,3 @@ def seen(payment: Payment, void: Attempt, sighting: Sighting, *, now: datetime) 
             return None
         case _:
             assert_never(sighting.seen)
-
-
-def voidable_until(charged_at: datetime) -> datetime:
-    """The published end of the voidable time of a Vantage charge; the processor's answer decides."""
-    return cut_off(settlement_day(charged_at))
-
-
-def settled_by(charged_at: datetime) -> datetime:
-    """When the charge's settlement report should be out."""
-    return cut_off(settlement_day(charged_at)) + REPORT_DELAY

@@ -78,11 +78,6 @@ async def known_taken(
     return {row[0] for row in rows}
 
 
-async def look_now(connection: Connection) -> int:
-    """Bring every look at an unfinished charge forward to now; how many."""
-    return (await connection.execute(_SQL["look_now"])).rowcount
-
-
 async def unfinished_voids(connection: Connection) -> list[tuple[UUID, str]]:
     """Batches whose void did not reach every payment, with who asked."""
     cursor = await connection.execute(_VOIDS["unfinished_voids"])

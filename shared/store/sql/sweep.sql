@@ -80,5 +80,6 @@ WHERE a.processor = %(processor)s AND a.account = %(account)s AND a.kind = 'char
   AND a.first_send_at >= %(first)s AND a.last_send_at < %(last)s;
 
 -- name: look_now
+-- Bring every look at an unfinished charge forward, after an outage of a processor or in a demonstration.
 UPDATE payment SET next_check_at = clock_timestamp()
 WHERE state IN ('unknown', 'processing', 'approved', 'voiding', 'refunding') AND next_check_at > clock_timestamp();
