@@ -37,6 +37,7 @@ from shared.domain.answers import (
     VoidConfirmed,
     VoidRefused,
 )
+from shared.domain.books import BooksAnswer, DisputesAnswer
 from shared.domain.words import ProcessorName
 
 __all__ = [
@@ -151,6 +152,14 @@ class Processor(Protocol):
 
     async def day_report(self, account: str, day: date) -> ReportAnswer | None:
         """None where the processor has no settlement reports that prove absence (Stripe)."""
+        ...
+
+    async def day_books(self, account: str, day: date) -> BooksAnswer:
+        """What moved on this day, as the processor counts days, whoever moved it."""
+        ...
+
+    async def disputes(self, account: str, charge_ref: str) -> DisputesAnswer:
+        """The disputes of one charge as they stand now."""
         ...
 
     async def close(self) -> None: ...

@@ -10,14 +10,16 @@ from typing import Any
 from urllib.parse import quote
 
 import orjson
-from yarl import URL
 
+from shared.domain.books import BooksAnswer, DisputesAnswer
 from shared.domain.words import ProcessorName
+from workers.processors.http import Answer, HttpClient, Limits, Trouble
 from workers.processors.port import (
     Blame,
     ChargeAnswer,
     ChargeOrder,
     LookupAnswer,
+    LookupFailed,
     LookupOrder,
     NotExecuted,
     ReportAnswer,
@@ -26,9 +28,9 @@ from workers.processors.port import (
     VoidOrder,
 )
 from workers.processors.vantage_answers import judge_charge, judge_void
+from workers.processors.vantage_books import judge_books
 from workers.processors.vantage_report import judge_report
 from workers.processors.vantage_search import judge_search, search_request
-from workers.processors.vantage_transport import Answer, Transport, Trouble
 
 # ProtectPay answers by itself after 60 s; 15 s more for the way. A shorter deadline would make Unknowns.
 TIMING = Timing(
@@ -67,11 +69,14 @@ class VantageProcessor:
     def __init__(self, settings: VantageSettings) -> None:
         self.timing = settings.timing
         self._settings = settings
-        self._transport = Transport(
-            total_deadline=settings.timing.total_deadline,
-            connect_deadline=settings.timing.send_budget,
+        limits = Limits(
             connections=settings.connections,
+            total=settings.timing.total_deadline,
+            connect=settings.timing.send_budget,
         )
+        self._rest = HttpClient(settings.rest_url, limits)
+        self._xml = HttpClient(settings.xml_url, limits)
+        self._reports = HttpClient(settings.report_url, limits)
         pair = f"{settings.biller_account_id}:{settings.authentication_token}"
         self._headers = {
             "Authorization": "Basic " + base64.b64encode(pair.encode()).decode(),
@@ -122,9 +127,9 @@ class VantageProcessor:
         return judge_void(answer, request.get("OriginalTransactionId"))
 
     async def lookup(self, order: LookupOrder) -> LookupAnswer:
-        answer = await self._transport.send(
+        answer = await self._xml.send(
             "POST",
-            URL(self._settings.xml_url),
+            "",
             headers={"Content-Type": "application/x-www-form-urlencoded", "Accept-Encoding": "identity"},
             body=search_request(order, self._settings.cert_string),
             limit_bytes=_ANSWER_LIMIT_BYTES,
@@ -132,28 +137,32 @@ class VantageProcessor:
         return judge_search(answer, order)
 
     async def day_report(self, account: str, day: date) -> ReportAnswer:
-        """The whole affiliate's report of a New York day, of which this account's charges are kept."""
-        settings, day_text = self._settings, day.isoformat()
-        url = URL(settings.report_url.rstrip("/")) / "api" / "txreports" / "v1" / "CTDR" / settings.affiliate_id
-        answer = await self._transport.send(
+        return judge_report(await self._report(day), account, day)
+
+    async def day_books(self, account: str, day: date) -> BooksAnswer:
+        return judge_books(await self._report(day), account, day)
+
+    async def disputes(self, account: str, charge_ref: str) -> DisputesAnswer:
+        """Vantage shows chargebacks in its books only."""
+        return LookupFailed(code="not_shown", detail=f"no disputes of {account} {charge_ref} are shown one by one")
+
+    async def _report(self, day: date) -> Answer | Trouble:
+        """The whole affiliate's report of a New York day, of which one account's rows are kept."""
+        affiliate, key = (quote(text, safe="") for text in (self._settings.affiliate_id, self._settings.report_key))
+        return await self._reports.send(
             "GET",
-            (url / day_text / day_text).with_query(key=settings.report_key),
+            f"/api/txreports/v1/CTDR/{affiliate}/{day.isoformat()}/{day.isoformat()}?key={key}",
             headers={"Accept": "application/json", "Accept-Encoding": "identity"},
-            body=None,
             limit_bytes=_REPORT_LIMIT_BYTES,
         )
-        return judge_report(answer, account, day)
 
     async def close(self) -> None:
-        await self._transport.close()
+        for service in (self._rest, self._xml, self._reports):
+            service.close()
 
     async def _put(self, path: str, body: str) -> Answer | Trouble:
-        return await self._transport.send(
-            "PUT",
-            URL(self._settings.rest_url.rstrip("/") + path, encoded=True),
-            headers=self._headers,
-            body=body.encode(),
-            limit_bytes=_ANSWER_LIMIT_BYTES,
+        return await self._rest.send(
+            "PUT", path, headers=self._headers, body=body.encode(), limit_bytes=_ANSWER_LIMIT_BYTES
         )
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from shared.domain.declines import Decline
+from workers.processors.http import Answer, Trouble
 from workers.processors.port import (
     Approved,
     Blame,
@@ -26,7 +27,6 @@ from workers.processors.vantage_codes import (
     VOID_REFUSALS,
     whole_number,
 )
-from workers.processors.vantage_transport import Answer, Trouble
 
 _SUCCESS_WORD, _FAILURE_WORD = "SUCCESS", "FAILURE"
 _DETAIL_MAX = 200

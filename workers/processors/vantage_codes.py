@@ -177,4 +177,5 @@ def account_number(account: str) -> str:
 ROW_CHARGE = "+CC"
 ROW_VOID = "+CC Void"
 ROW_REFUND = "-CC"
+ROW_CHARGEBACK = "-CC Chargeback"
 REPORT_OK = 200

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from xml.etree import ElementTree as ET
 
 from shared.domain.declines import Decline, NeutralCode
+from workers.processors.http import Answer, Trouble
 from workers.processors.port import Found, LookupAnswer, LookupFailed, LookupOrder, NotFound, Seen, Sighting
 from workers.processors.vantage_codes import (
     CREDIT_STATUS,
@@ -17,7 +18,6 @@ from workers.processors.vantage_codes import (
     account_number,
     whole_number,
 )
-from workers.processors.vantage_transport import Answer, Trouble
 
 # A document that declares entities could make the parser expand them without end; no answer needs one.
 _REFUSED_MARKUP = ("<!doctype", "<!entity")
