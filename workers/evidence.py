@@ -1,7 +1,7 @@
 """Records what processors said: the answers to charges. Every way to learn an outcome ends in the same steps."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -10,6 +10,7 @@ import psycopg
 import structlog
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
+from shared.crash_points import CrashPoint, reached
 from shared.domain import charging, claiming, schedule, taken
 from shared.domain.answers import Blame, ChargeAnswer, NotExecuted
 from shared.domain.declines import Category
@@ -72,6 +73,8 @@ async def record(group: Sequence[Answered], *, pool: AsyncConnectionPool, actor:
             now_recorded = {answered.payment_id: answered for answered in reversed(rest)}
             rest = [answered for answered in rest if now_recorded[answered.payment_id] is not answered]
             steps += await _record(connection, now_recorded, actor=actor)
+        reached(CrashPoint.RECORD_WRITTEN)
+    reached(CrashPoint.RECORD_COMMITTED)
     log_steps(steps)
 
 
@@ -106,16 +109,26 @@ async def take_step(
     decide: Callable[[Locked, Attempt], Step | None],
     *,
     actor: str,
+    also: Callable[[Connection, Step | None], Awaitable[None]] | None = None,
 ) -> Step | None:
-    """Decide on one payment and one of its attempts under the row lock, and write what was decided."""
+    """Decide on one payment and one of its attempts under the row lock, and write what was decided.
+
+    `also` writes what belongs to the decision, in its transaction.
+    """
+    steps: list[Step] = []
     async with pool.connection() as connection:
         locked = (await payments.lock(connection, [payment_id]))[0]
         attempt = (await payments.attempts(connection, [attempt_id]))[attempt_id]
         step = decide(locked, attempt)
-        if step is None:
-            return None
-        await payments.write(connection, [step], actor=actor, now=locked.now)
-        steps = [step, *await _follow(connection, [step], actor=actor, now=locked.now)]
+        if step:
+            await payments.write(connection, [step], actor=actor, now=locked.now)
+            steps = [step, *await _follow(connection, [step], actor=actor, now=locked.now)]
+        if also:
+            await also(connection, step)
+        if step:
+            reached(CrashPoint.STEP_WRITTEN)
+    if step:
+        reached(CrashPoint.STEP_COMMITTED)
     log_steps(steps)
     return step
 

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 import structlog
 
+from shared.crash_points import CrashPoint, reached
 from shared.domain.answers import Blame, NotExecuted, Unknown
 from shared.store.payments import Owned
 
@@ -18,10 +19,11 @@ Answer = TypeVar("Answer")
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """An owned attempt and when its claim began: monotonic seconds, read before the claim's transaction."""
+    """An owned attempt and when its claim began: seconds of `monotonic`, read before the claim's transaction."""
 
     owned: Owned
     began_s: float
+    monotonic: Callable[[], float] = time.monotonic
 
 
 async def send(
@@ -32,13 +34,16 @@ async def send(
     A process that was stopped and goes on must not send: its lease may be over and another attempt made. Every
     exception of an adapter is a bug, and leaves the outcome unknown.
     """
-    late_s = time.monotonic() - claimed.began_s - budget.total_seconds()
+    late_s = claimed.monotonic() - claimed.began_s - budget.total_seconds()
     if late_s > 0:
         return NotExecuted(
             code="send_budget", blame=Blame.NOTHING, detail=f"not sent: {late_s:.1f} s past the send budget"
         )
+    reached(CrashPoint.SEND_ALLOWED)
     try:
-        return await call(claimed.owned.request_text)
+        answer = await call(claimed.owned.request_text)
     except Exception as error:  # noqa: BLE001  # whatever an adapter's bug raises, the request may be on the wire
         _log.exception("adapter_failed", payment_id=str(claimed.owned.payment_id))
         return Unknown(code="adapter_failed", detail=type(error).__name__)
+    reached(CrashPoint.SEND_ANSWERED)
+    return answer

@@ -17,7 +17,7 @@ P = ParamSpec("P")
 
 # Messages fetched beyond those in flight, so that a finished one is followed at once while its acknowledgement and the
 # next delivery travel. The rest of the work stays in the queue, where any worker can take it.
-PREFETCH_MARGIN: Final = 0.25
+PREFETCH_MARGIN: Final = 0.1
 # How often a consumer thread looks around when nothing comes; whatever matters wakes it sooner.
 IDLE_MS: Final = 1000
 # Beyond the grace for work in flight: cancelling it, closing pools and connections.

@@ -5,7 +5,6 @@ less than the real worker is the price of durability. It may charge twice and lo
 else.
 """
 
-import asyncio
 import time
 from uuid import UUID, uuid4
 
@@ -18,6 +17,7 @@ from shared.settings import ChargeSettings
 from shared.store.payments import Owned
 from tests.bench.population import AMOUNT_MINOR
 from workers.charge.charging import charge
+from workers.charge.slots import Slots
 from workers.evidence import Answered
 from workers.processors.port import ChargeOrder
 from workers.processors.registry import MAKERS
@@ -29,7 +29,7 @@ def main() -> None:
     name = settings.charge_processor
     logs.configure(f"charge-{name}", level=settings.log_level, format=settings.log_format)
     processor = MAKERS[name](settings)
-    slots = asyncio.Semaphore(settings.in_flight)
+    slots = Slots(settings.in_flight)
     charged: set[UUID] = set()
 
     async def claim(payment_id: UUID) -> Claimed | None:

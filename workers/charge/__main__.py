@@ -1,6 +1,5 @@
 """`python -m workers.charge`: charges the payments of one processor (BATCHPAY_CHARGE_PROCESSOR)."""
 
-import asyncio
 from functools import partial
 from uuid import UUID
 
@@ -13,13 +12,15 @@ from shared.store.group_commit import GroupCommit
 from shared.store.pool import open_pool
 from workers.charge.charging import charge
 from workers.charge.claiming import Claimer, claim_group
+from workers.charge.slots import Slots
 from workers.evidence import record_until_done
 from workers.processors.registry import MAKERS
 
 # Payments in one transaction: beyond this a group is no cheaper, only later.
 _GROUP_MOST = 200
-# Messages at work for each slot at the processor: one is sent while the one before it is recorded.
-_MESSAGES_PER_SLOT = 2
+# Messages at work for each slot at the processor: one is claimed and one sent while those before them are recorded. The
+# rest stays in the queue, so that a small batch that comes late waits for no more than these.
+_MESSAGES_PER_SLOT = 2.5
 
 
 def main() -> None:
@@ -32,7 +33,7 @@ def main() -> None:
     claimer = Claimer(pool=pool, processor=processor, environment=settings.environment, actor=process)
     claims = GroupCommit(partial(claim_group, claimer=claimer), most=_GROUP_MOST, lanes=1)
     records = GroupCommit(partial(record_until_done, pool=pool, actor=process), most=_GROUP_MOST, lanes=1)
-    slots = asyncio.Semaphore(settings.in_flight)
+    slots = Slots(settings.in_flight)
 
     async def charge_hinted(payment_id: str) -> None:
         await charge(UUID(payment_id), claim=claims.submit, record=records.submit, processor=processor, slots=slots)
@@ -46,8 +47,7 @@ def main() -> None:
     run_worker(
         broker,
         queues=[CHARGE_QUEUES[name]],
-        # Records of finished charges are under way beside the charges in their slots.
-        in_flight=_MESSAGES_PER_SLOT * settings.in_flight,
+        in_flight=round(_MESSAGES_PER_SLOT * settings.in_flight),
         on_start=pool.open,
         on_stop=stop,
         grace_s=settings.drain_s,

@@ -1,10 +1,10 @@
 """One charge from hint to record: claim, send, record."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from uuid import UUID
 
 from shared.logs import working_on
+from workers.charge.slots import Slots
 from workers.evidence import Answered
 from workers.processors.port import Processor
 from workers.sending import Claimed, send
@@ -16,14 +16,17 @@ async def charge(
     claim: Callable[[UUID], Awaitable[Claimed | None]],
     record: Callable[[Answered], Awaitable[None]],
     processor: Processor,
-    slots: asyncio.Semaphore,
+    slots: Slots,
 ) -> None:
-    """Charge one payment if it may be charged now. `slots` bounds the requests in flight at the processor."""
+    """Charge one payment if it may be charged now."""
     with working_on(payment_id=payment_id):
         async with slots:
             claimed = await claim(payment_id)
             if claimed is None:
                 return
-            answer = await send(claimed, processor.charge, budget=processor.timing.send_budget)
+            async with slots.sending:
+                sent_s = claimed.monotonic()
+                answer = await send(claimed, processor.charge, budget=processor.timing.send_budget)
+                slots.took(claimed.monotonic() - sent_s)
         owned = claimed.owned
         await record(Answered(owned.payment_id, owned.attempt_id, owned.token, answer))

@@ -9,6 +9,7 @@ import psycopg
 import structlog
 from psycopg_pool import AsyncConnectionPool
 
+from shared.crash_points import CrashPoint, reached
 from shared.domain import claiming
 from shared.domain.claiming import NewAttempt
 from shared.domain.ids import reference, uuid7
@@ -27,7 +28,7 @@ _COLLISIONS = (psycopg.errors.UniqueViolation, psycopg.errors.DeadlockDetected)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claimer:
-    """What claims need: connections, the processor that freezes requests, and where new ids come from."""
+    """What claims need: connections, the processor that freezes requests, and where new ids and time come from."""
 
     pool: AsyncConnectionPool
     processor: Processor
@@ -35,6 +36,7 @@ class Claimer:
     actor: str
     new_token: Callable[[], UUID] = uuid4
     new_id: Callable[[], UUID] = uuid7
+    monotonic: Callable[[], float] = time.monotonic
 
 
 async def claim_group(ids: Sequence[UUID], *, claimer: Claimer) -> list[Claimed | None]:
@@ -44,9 +46,9 @@ async def claim_group(ids: Sequence[UUID], *, claimer: Claimer) -> list[Claimed 
     ownership is read again by token, never assumed, and what is not owned is claimed once more.
     """
     tokens = {payment_id: claimer.new_token() for payment_id in ids}
-    began_s = time.monotonic()
+    began_s = claimer.monotonic()
     try:
-        claimed = _by_payment(await _claim_each(tokens, claimer=claimer), began_s)
+        claimed = _by_payment(await _claim_each(tokens, claimer=claimer), began_s, claimer=claimer)
     except TRY_AGAIN as error:
         _log.warning("claim_commit_unknown", payments=len(tokens), error=type(error).__name__)
         claimed = await _claim_again(tokens, began_s, claimer=claimer)
@@ -54,18 +56,18 @@ async def claim_group(ids: Sequence[UUID], *, claimer: Claimer) -> list[Claimed 
     return [claimed.pop(payment_id, None) for payment_id in ids]
 
 
-def _by_payment(owned: Iterable[Owned], began_s: float) -> dict[UUID, Claimed]:
-    return {one.payment_id: Claimed(one, began_s) for one in owned}
+def _by_payment(owned: Iterable[Owned], began_s: float, *, claimer: Claimer) -> dict[UUID, Claimed]:
+    return {one.payment_id: Claimed(one, began_s, claimer.monotonic) for one in owned}
 
 
 async def _claim_again(tokens: dict[UUID, UUID], began_s: float, *, claimer: Claimer) -> dict[UUID, Claimed]:
     """What is ours after all, and the rest anew. With PostgreSQL away the janitor repeats the hints."""
     try:
         async with claimer.pool.connection() as connection:
-            claimed = _by_payment(await payments.mine(connection, tokens), began_s)
-        again_s = time.monotonic()
+            claimed = _by_payment(await payments.mine(connection, tokens), began_s, claimer=claimer)
+        again_s = claimer.monotonic()
         rest = {payment_id: token for payment_id, token in tokens.items() if payment_id not in claimed}
-        return claimed | _by_payment(await _claim_each(rest, claimer=claimer), again_s)
+        return claimed | _by_payment(await _claim_each(rest, claimer=claimer), again_s, claimer=claimer)
     except TRY_AGAIN as error:
         _log.warning("claims_dropped", payments=len(tokens), error=type(error).__name__)
         return {}
@@ -101,6 +103,9 @@ async def _claim(tokens: dict[UUID, UUID], *, claimer: Claimer) -> list[Owned]:
         if steps:
             now = candidates[0].now
             await payments.write(connection, steps, actor=claimer.actor, now=now)
+            reached(CrashPoint.CLAIM_WRITTEN)
+    if steps:
+        reached(CrashPoint.CLAIM_COMMITTED)
     log_steps(steps)
     return [_owned(step) for step in steps if step.attempt]
 

@@ -1,12 +1,13 @@
 """One void from hint to record: claim, look where an earlier void may have worked, send, record."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from uuid import UUID, uuid4
 
 from psycopg_pool import AsyncConnectionPool
 
+from shared.crash_points import CrashPoint, reached
 from shared.domain import voiding
 from shared.domain.answers import Found, NotExecuted, Unknown, VoidAnswer, VoidRefused
 from shared.domain.ids import reference, uuid7
@@ -27,11 +28,12 @@ ACTOR = "voids"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Voider:
-    """What voids need: connections, the processors, and the environment's name for references."""
+    """What voids need: connections, the processors, the environment's name for references, and time."""
 
     pool: AsyncConnectionPool
     processors: Mapping[ProcessorName, Processor]
     environment: str
+    monotonic: Callable[[], float] = time.monotonic
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,7 @@ async def _carry_out(claim: _Claim, *, voider: Voider) -> None:
 
 
 async def _claim(payment_id: UUID, *, voider: Voider) -> _Claim | None:
-    began_s = time.monotonic()
+    began_s = voider.monotonic()
     async with voider.pool.connection() as connection:
         found = await _voiding(connection, payment_id)
         if found is None:
@@ -89,11 +91,13 @@ async def _claim(payment_id: UUID, *, voider: Voider) -> _Claim | None:
             new = _new_void(row.payment, charge, processor, environment=voider.environment)
             step = voiding.claim(row.payment, charge, new, now=row.now)
         await payments.write(connection, [step], actor=ACTOR, now=row.now)
+        reached(CrashPoint.VOID_CLAIM_WRITTEN)
+    reached(CrashPoint.VOID_CLAIM_COMMITTED)
     log_steps([step])
     assert step.attempt
     assert step.after.claim_token
     owned = Owned(payment_id, step.after.claim_token, step.attempt.id, step.attempt.request_text)
-    return _Claim(step.after, charge, step.attempt, Claimed(owned, began_s))
+    return _Claim(step.after, charge, step.attempt, Claimed(owned, began_s, voider.monotonic))
 
 
 async def _voiding(connection: Connection, payment_id: UUID) -> tuple[Locked, Attempt, Attempt | None] | None:

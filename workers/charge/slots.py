@@ -1,0 +1,58 @@
+"""How many payments a worker claims and sends at once."""
+
+import asyncio
+from collections import deque
+from typing import Final
+
+# A claim waits about this long for its slot: a slot that falls free should find one ready, and none may run into the
+# send budget.
+_AHEAD_S: Final = 0.25
+# The share of the latest request in the average time that one takes.
+_SMOOTHING: Final = 0.1
+
+
+class Slots:
+    """`count` requests at the processor, and as many payments claimed ahead of them as are sent within moments.
+
+    With claims made ahead a slot is never empty while a claim commits, and claims come in larger groups. A processor
+    that gets slow is claimed for almost one by one. `async with slots:` surrounds a payment's claim and its request,
+    `async with slots.sending:` the request.
+    """
+
+    def __init__(self, count: int) -> None:
+        self.sending = asyncio.Semaphore(count)
+        self._count = count
+        self._admitted = 0
+        self._most = 2 * count
+        self._average_s = 0.0
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    async def __aenter__(self) -> None:
+        if self._admitted < self._most and not self._waiting:
+            self._admitted += 1
+            return
+        turn = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if not turn.cancelled():
+                await self.__aexit__()
+            raise
+
+    async def __aexit__(self, *_: object) -> None:
+        self._admitted -= 1
+        self._admit()
+
+    def took(self, seconds: float) -> None:
+        """Learn from the duration of a request."""
+        self._average_s += (seconds - self._average_s) * _SMOOTHING
+        ahead = self._count * _AHEAD_S / self._average_s if self._average_s else self._count
+        self._most = self._count + min(self._count, max(1, round(ahead)))
+
+    def _admit(self) -> None:
+        while self._waiting and self._admitted < self._most:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                self._admitted += 1
+                turn.set_result(None)
