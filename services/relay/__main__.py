@@ -2,15 +2,17 @@
 
 import signal
 import threading
-from typing import Final
+from typing import Annotated, Final
 
 from pydantic import Field
 
+from services.relay.rates import Limits
 from services.relay.relay import run_relay
+from shared.domain.words import ProcessorName
 from shared.logs import configure
 from shared.settings import Settings
 
-# Reached at 5,000 charges a second, when a tenth of a second's work is more; slower lanes have less in their queue.
+# Reached at 10,000 charges a second; slower lanes have less in their queue.
 QUEUED_AT_MOST: Final = 500
 
 
@@ -18,6 +20,18 @@ class RelaySettings(Settings):
     """The relay."""
 
     relay_queued_at_most: int = Field(default=QUEUED_AT_MOST, ge=1)
+    # As JSON: {"stripe": 80}. A processor that answers "too many requests" is left alone for a while in any case.
+    charges_per_s: dict[ProcessorName, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
+    charges_per_s_and_account: dict[ProcessorName, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
+
+    def limits(self) -> dict[str, Limits]:
+        """By lane."""
+        return {
+            f"charge.{name}": Limits(
+                in_all=self.charges_per_s.get(name), per_account=self.charges_per_s_and_account.get(name)
+            )
+            for name in ProcessorName
+        }
 
 
 def main() -> None:
@@ -32,6 +46,7 @@ def main() -> None:
         amqp_url=settings.amqp_url,
         queued_at_most=settings.relay_queued_at_most,
         stop=stop,
+        limits=settings.limits(),
     )
 
 

@@ -10,6 +10,8 @@ from dramatiq import Message
 from psycopg import Connection
 
 from schemas.commands import CHARGE_ACTORS, CHARGE_QUEUES, VOID_ACTOR, VOID_QUEUE
+from services.relay.rates import Allowance, Limits
+from shared.crash_points import CrashPoint, reached
 from shared.messaging.publish import Outgoing, Publisher
 from shared.store import outbox
 from shared.store.outbox import CommandRow, WaitingBatch
@@ -21,35 +23,39 @@ LANES: Final = {f"charge.{name}": (queue, CHARGE_ACTORS[name]) for name, queue i
 
 # Work that waits in RabbitMQ is in its final order, so only this much of it does: enough to keep workers busy until the
 # next look, little enough for a small batch that comes behind a large one.
-QUEUED_S: Final = 0.1
+QUEUED_S: Final = 0.05
 # Queued whatever the rate: the first messages of a lane, from which its rate is learned.
 QUEUED_AT_LEAST: Final = 64
 # The estimate of a rate rises at once and falls by this share at each look, so that one pause does not starve workers.
 RATE_SMOOTHING: Final = 0.1
 # A look at a queue that was full, and the longest wait for rows that nobody has announced.
-LOOK_AGAIN_S: Final = 0.03
+LOOK_AGAIN_S: Final = 0.02
 POLL_S: Final = 1.0
 # Batches served in one round; the next round goes on behind them.
 BATCHES_AT_MOST: Final = 100
 
-_BEFORE_ALL: Final = UUID(int=0)
+BEFORE_ALL: Final = UUID(int=0)
+UNLIMITED: Final = Limits()
 
 
 class Feed:
     """Keeps one lane's queue short and filled in turns from all its batches."""
 
-    def __init__(self, lane: str, *, queued_at_most: int) -> None:
-        self._lane = lane
+    def __init__(self, lane: str, *, queued_at_most: int, limits: Limits = UNLIMITED) -> None:
+        self.lane = lane
+        self.last_batch = BEFORE_ALL
         self._queue, self._actor = LANES[lane]
         self._queued_at_most = queued_at_most
-        self._last_batch = _BEFORE_ALL
+        self._limits = limits
         self._last_look_s = 0.0
         self._last_depth = 0
         self._rate = 0.0
 
-    def top_up(self, connection: Connection[Any], publisher: Publisher) -> float:
-        """Publish what there is room for; return the seconds until the next look is worth it."""
-        batches = self._next_batches(connection)
+    def top_up(self, connection: Connection[Any], publisher: Publisher, batches: Sequence[WaitingBatch]) -> float:
+        """Publish what there is room for; return the seconds until the next look is worth it.
+
+        `batches` are those whose turn it is: the first behind the last one served, then from the beginning.
+        """
         if not batches:
             return POLL_S
         depth = publisher.depth(self._queue)
@@ -59,28 +65,24 @@ class Feed:
         room = min(self._queued_at_most, max(QUEUED_AT_LEAST, round(self._rate * QUEUED_S))) - depth
         if room <= 0:
             return LOOK_AGAIN_S
-        batches = batches[:room]
-        ids = [batch.id for batch in batches]
         with connection.transaction():
-            most = shares(batches, room)
-            rows = in_turns(outbox.take_commands(connection, lane=self._lane, most=most), batches)
+            allowance = Allowance.of(connection, self.lane, self._limits, batches)
+            room = allowance.room(room)
+            served = allowance.open(batches)[:room]
+            most = shares(served, room)
+            rows = in_turns(outbox.take_commands(connection, lane=self.lane, most=most), served)
+            rows = allowance.spend(connection, rows, served)
             arrived = publish_rows(
                 connection, publisher, [row.id for row in rows], [self._message(row) for row in rows]
             )
-        self._last_batch = ids[-1]
+        if not served:
+            return LOOK_AGAIN_S
+        self.last_batch = served[-1].id
         self._last_depth = depth + arrived
         if rows or len(batches) == BATCHES_AT_MOST:
             return 0.0 if depth == 0 and arrived else LOOK_AGAIN_S
-        due_s = outbox.next_due_s(connection, lane=self._lane, batches=ids)
+        due_s = outbox.next_due_s(connection, lane=self.lane, batches=[batch.id for batch in served])
         return POLL_S if due_s is None else min(POLL_S, max(LOOK_AGAIN_S, due_s))
-
-    def _next_batches(self, connection: Connection[Any]) -> list[WaitingBatch]:
-        """The batches whose turn it is: those behind the last one served, then from the beginning."""
-        behind = outbox.waiting_batches(connection, lane=self._lane, after=self._last_batch, at_most=BATCHES_AT_MOST)
-        if len(behind) == BATCHES_AT_MOST or self._last_batch == _BEFORE_ALL:
-            return behind
-        first = outbox.waiting_batches(connection, lane=self._lane, after=_BEFORE_ALL, at_most=BATCHES_AT_MOST)
-        return list(dict.fromkeys(behind + first))[:BATCHES_AT_MOST]
 
     def _learn_rate(self, depth: int, *, now_s: float) -> None:
         """How fast workers take messages, from what is gone since the last look."""
@@ -108,6 +110,8 @@ class Feed:
 
 def shares(batches: Sequence[WaitingBatch], room: int) -> dict[UUID, int]:
     """How many rows each batch may send: every practice the same, divided among its batches, rounded up."""
+    if not batches:
+        return {}
     of_practice = Counter(batch.practice_id for batch in batches)
     for_practice = -(-room // len(of_practice))
     return {batch.id: -(-for_practice // of_practice[batch.practice_id]) for batch in batches}
@@ -137,8 +141,11 @@ def publish_rows(
     The locks are held while RabbitMQ answers, so that a second relay takes other rows. To lose them costs a repeated
     message and no more; how long RabbitMQ may take is bounded by the publisher.
     """
+    reached(CrashPoint.RELAY_TAKEN)
     confirmed = publisher.publish(messages)
     arrived = [row_id for row_id, safe in zip(ids, confirmed, strict=True) if safe]
     if arrived:
+        reached(CrashPoint.RELAY_CONFIRMED)
         outbox.delete(connection, ids=arrived)
+        reached(CrashPoint.RELAY_DELETED)
     return len(arrived)

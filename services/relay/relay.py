@@ -4,6 +4,9 @@ Several relays may run. They take different rows; each keeps the command queues 
 """
 
 import threading
+from collections.abc import Mapping
+from datetime import timedelta
+from types import MappingProxyType
 from typing import Any, Final
 
 import psycopg
@@ -11,27 +14,39 @@ import structlog
 from psycopg import Connection
 
 from schemas.events import EVENTS_EXCHANGE
-from services.relay.feed import LANES, POLL_S, Feed, publish_rows
-from shared.messaging.publish import Outgoing, Publisher
+from services.relay.feed import BATCHES_AT_MOST, LANES, POLL_S, UNLIMITED, Feed, publish_rows
+from services.relay.rates import Limits
+from shared.messaging.publish import CONFIRM_WITHIN_S, CONNECT_WITHIN_S, Outgoing, Publisher
 from shared.store import outbox
+from shared.store.pool import connection_options
 
 # One transaction's worth of events: a window of confirms.
 EVENTS_AT_MOST: Final = 1000
 # Rounds are at least this far apart unless events wait, so that what is notified meanwhile goes in one round together.
-PACE_S: Final = 0.01
+PACE_S: Final = 0.02
 # While PostgreSQL or RabbitMQ is away.
 RETRY_S: Final = 0.5
-CONNECT_WITHIN_S: Final = 5
+# Its rows stay locked while RabbitMQ answers, which a memory alarm delays until the publisher gives up.
+LOCKED_AT_MOST: Final = timedelta(seconds=CONNECT_WITHIN_S + CONFIRM_WITHIN_S + 10.0)
+NO_LIMITS: Final[Mapping[str, Limits]] = MappingProxyType({})
 
 _log = structlog.get_logger()
 
 
-def run_relay(*, database_url: str, amqp_url: str, queued_at_most: int, stop: threading.Event) -> None:
+def run_relay(
+    *,
+    database_url: str,
+    amqp_url: str,
+    queued_at_most: int,
+    stop: threading.Event,
+    limits: Mapping[str, Limits] = NO_LIMITS,
+) -> None:
     """Relay until `stop` is set. PostgreSQL and RabbitMQ may come and go.
 
-    `queued_at_most` is the most messages that wait in one command queue, whatever the rate of its workers.
+    `queued_at_most` is the most messages that wait in one command queue, whatever the rate of its workers; `limits`
+    are those of the lanes that have some.
     """
-    feeds = [Feed(lane, queued_at_most=queued_at_most) for lane in LANES]
+    feeds = [Feed(lane, queued_at_most=queued_at_most, limits=limits.get(lane, UNLIMITED)) for lane in LANES]
     with Publisher(amqp_url) as publisher:
         while not stop.is_set():
             try:
@@ -42,9 +57,10 @@ def run_relay(*, database_url: str, amqp_url: str, queued_at_most: int, stop: th
 
 
 def _relay(database_url: str, publisher: Publisher, feeds: list[Feed], stop: threading.Event) -> None:
+    options = connection_options("relay", idle_in_transaction=LOCKED_AT_MOST)
     with (
-        psycopg.connect(database_url, autocommit=True, connect_timeout=CONNECT_WITHIN_S) as listener,
-        psycopg.connect(database_url, autocommit=True, connect_timeout=CONNECT_WITHIN_S) as connection,
+        psycopg.connect(database_url, autocommit=True, **options) as listener,
+        psycopg.connect(database_url, autocommit=True, **options) as connection,
     ):
         listener.execute(f"LISTEN {outbox.CHANNEL}")
         _log.info("relay_started")
@@ -59,7 +75,11 @@ def _relay(database_url: str, publisher: Publisher, feeds: list[Feed], stop: thr
 
 def relay_round(connection: Connection[Any], publisher: Publisher, feeds: list[Feed]) -> float:
     """Publish one window of events and top every command queue up; return the seconds until the next round."""
-    return min([relay_events(connection, publisher), *(feed.top_up(connection, publisher) for feed in feeds)])
+    events_s = relay_events(connection, publisher)
+    batches = outbox.waiting_batches(
+        connection, after={feed.lane: feed.last_batch for feed in feeds}, at_most=BATCHES_AT_MOST
+    )
+    return min([events_s, *(feed.top_up(connection, publisher, batches[feed.lane]) for feed in feeds)])
 
 
 def relay_events(connection: Connection[Any], publisher: Publisher) -> float:

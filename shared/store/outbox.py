@@ -13,6 +13,7 @@ from shared.store.statements import load
 CHANNEL: Final = "batchpay_outbox"
 
 _SQL: Final = load("outbox")
+_BEFORE_ALL: Final = UUID(int=0)
 
 
 class EventRow(NamedTuple):
@@ -24,10 +25,11 @@ class EventRow(NamedTuple):
 
 
 class WaitingBatch(NamedTuple):
-    """A batch with rows in a lane, and whose it is."""
+    """A batch with rows in a lane, whose it is, and the merchant account that it charges through."""
 
     id: UUID
     practice_id: UUID
+    account: str | None
 
 
 class CommandRow(NamedTuple):
@@ -44,11 +46,17 @@ def take_events(connection: Connection[Any], *, at_most: int) -> list[EventRow]:
         return cursor.execute(_SQL["take_events"], {"at_most": at_most}).fetchall()
 
 
-def waiting_batches(connection: Connection[Any], *, lane: str, after: UUID, at_most: int) -> list[WaitingBatch]:
-    """The batches with rows in a command lane, due or not, in the order of their ids, that come after `after`."""
-    parameters = {"lane": lane, "after": after, "at_most": at_most}
-    with connection.cursor(row_factory=args_row(WaitingBatch)) as cursor:
-        return cursor.execute(_SQL["waiting_batches"], parameters).fetchall()
+def waiting_batches(
+    connection: Connection[Any], *, after: Mapping[str, UUID], at_most: int
+) -> dict[str, list[WaitingBatch]]:
+    """By lane: up to `at_most` batches with rows, due or not, those behind the given one before the others."""
+    turns = [*after.items(), *((lane, _BEFORE_ALL) for lane, batch in after.items() if batch != _BEFORE_ALL)]
+    parameters = {"lanes": [lane for lane, _ in turns], "after": [batch for _, batch in turns], "at_most": at_most}
+    found: dict[str, dict[UUID, WaitingBatch]] = {lane: {} for lane in after}
+    for lane, *batch in connection.execute(_SQL["waiting_batches"], parameters):
+        if len(found[lane]) < at_most:
+            found[lane].setdefault(batch[0], WaitingBatch(*batch))
+    return {lane: list(batches.values()) for lane, batches in found.items()}
 
 
 def take_commands(connection: Connection[Any], *, lane: str, most: Mapping[UUID, int]) -> list[CommandRow]:

@@ -4,7 +4,7 @@ import json
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
 from uuid import UUID
@@ -16,9 +16,11 @@ import pytest
 
 from schemas.commands import CHARGE_ACTORS, CHARGE_QUEUES, VOID_ACTOR, VOID_QUEUE
 from services.relay.feed import QUEUED_AT_LEAST
-from services.relay.relay import run_relay
+from services.relay.rates import Limits
+from services.relay.relay import NO_LIMITS, run_relay
 from shared.messaging.topology import AGGREGATOR_QUEUE, declare
 from shared.store import outbox, statements
+from tests import builders
 from tests.cutting import cut_connections
 from tests.rabbitmq_vhost import RabbitMQ
 from tests.waiting import eventually
@@ -34,11 +36,13 @@ def database(database_url: str) -> Iterator[psycopg.Connection]:
 
 
 @contextmanager
-def relaying(database_url: str, amqp_url: str, *, relays: int = 1) -> Iterator[None]:
+def relaying(
+    database_url: str, amqp_url: str, *, relays: int = 1, limits: Mapping[str, Limits] = NO_LIMITS
+) -> Iterator[None]:
     stop = threading.Event()
 
     def run() -> None:
-        run_relay(database_url=database_url, amqp_url=amqp_url, queued_at_most=500, stop=stop)
+        run_relay(database_url=database_url, amqp_url=amqp_url, queued_at_most=500, stop=stop, limits=limits)
 
     threads = [threading.Thread(target=run) for _ in range(relays)]
     for thread in threads:
@@ -69,6 +73,11 @@ def hint(
         (lane, batch, available_in_s, count),
     )
     return {row[0] for row in rows}
+
+
+def batch_of(database: psycopg.Connection, *, account: str) -> UUID:
+    practice = builders.practice(database, processor_account=account)
+    return builders.batch(database, practice, total=1, total_minor=100, processor_account=account)
 
 
 def announce(database: psycopg.Connection, count: int) -> None:
@@ -236,6 +245,32 @@ def test_a_command_leaves_when_it_is_due_and_not_before(
     assert [payment(body) for body in taken(amqp_url, VANTAGE_QUEUE, at_least=2)] == [now, later]
 
 
+@pytest.mark.parametrize("limits", [Limits(in_all=40), Limits(per_account=40)], ids=["processor", "account"])
+def test_a_limited_lane_leaves_at_its_rate_whatever_the_number_of_relays(
+    limits: Limits, database: psycopg.Connection, database_url: str, rabbitmq: RabbitMQ, amqp_url: str
+) -> None:
+    hint(database, 60, batch=batch_of(database, account="700001"))
+    unlimited = hint(database, 20, lane="charge.stripe")
+    began_s = time.monotonic()
+    with relaying(database_url, amqp_url, relays=2, limits={"charge.vantage": limits}):
+        assert len(taken(amqp_url, CHARGE_QUEUES["stripe"], at_least=20)) == len(unlimited)
+        eventually(lambda: rows_left(database) == 0)
+        took_s = time.monotonic() - began_s
+    assert rabbitmq.depth(VANTAGE_QUEUE) == 60
+    # A tenth of a second's worth may leave at once.
+    assert took_s > (60 - 0.1 * 40 - 1) / 40
+
+
+def test_an_account_at_its_limit_does_not_hold_up_another(
+    database: psycopg.Connection, database_url: str, amqp_url: str
+) -> None:
+    hint(database, 50, batch=batch_of(database, account="700001"))
+    with relaying(database_url, amqp_url, limits={"charge.vantage": Limits(per_account=1)}):
+        (expected,) = hint(database, 1, batch=batch_of(database, account="700002"))
+        order = [payment(body) for body in taken(amqp_url, VANTAGE_QUEUE, at_least=2)]
+    assert expected in order[:4]
+
+
 @contextmanager
 def full_outbox(database_url: str, *, rows: int) -> Iterator[psycopg.Connection]:
     with ExitStack() as stack:
@@ -254,7 +289,7 @@ def full_outbox(database_url: str, *, rows: int) -> Iterator[psycopg.Connection]
 
 PARAMETERS = {
     "take_events": {"at_most": 100},
-    "waiting_batches": {"lane": "charge.vantage", "after": UUID(int=0), "at_most": 100},
+    "waiting_batches": {"lanes": ["charge.vantage"] * 2, "after": [UUID(int=5), UUID(int=0)], "at_most": 100},
     "take_commands": {"lane": "charge.vantage", "batches": [UUID(int=n) for n in range(20)], "most": [5] * 20},
     "next_due": {"lane": "charge.vantage", "batches": [UUID(int=n) for n in range(20)]},
     "delete": {"ids": list(range(1, 100))},

@@ -9,7 +9,7 @@ GREEDY, MODEST = UUID(int=1), UUID(int=2)
 
 
 def batch(n: int, practice: UUID) -> WaitingBatch:
-    return WaitingBatch(UUID(int=n), practice)
+    return WaitingBatch(UUID(int=n), practice, "account")
 
 
 def rows(of: WaitingBatch, count: int) -> list[CommandRow]:

@@ -11,28 +11,31 @@ LIMIT %(at_most)s
 FOR UPDATE SKIP LOCKED;
 
 -- name: waiting_batches
--- The batches with rows in a lane and their practices, in the order of their ids, after a given one: one index probe for
--- each, however many rows it has.
+-- For each turn (a lane and the batch after which it begins): the batches with rows in the lane, in the order of their
+-- ids. One index probe for each batch, however many rows it has.
 WITH RECURSIVE waiting AS (
-  (SELECT batch_id, 1 AS n
-   FROM outbox
-   WHERE lane = %(lane)s AND lane <> 'event' AND batch_id > %(after)s
-   ORDER BY batch_id
-   LIMIT 1)
+  SELECT turn.n AS turn, turn.lane, first.batch_id, 1 AS n
+  FROM unnest(%(lanes)s::text[], %(after)s::uuid[]) WITH ORDINALITY AS turn (lane, after, n)
+  CROSS JOIN LATERAL (
+    SELECT o.batch_id
+    FROM outbox o
+    WHERE o.lane = turn.lane AND o.lane <> 'event' AND o.batch_id > turn.after
+    ORDER BY o.batch_id
+    LIMIT 1) first
   UNION ALL
-  SELECT following.batch_id, waiting.n + 1
+  SELECT waiting.turn, waiting.lane, following.batch_id, waiting.n + 1
   FROM waiting
   CROSS JOIN LATERAL (
     SELECT o.batch_id
     FROM outbox o
-    WHERE o.lane = %(lane)s AND o.lane <> 'event' AND o.batch_id > waiting.batch_id
+    WHERE o.lane = waiting.lane AND o.lane <> 'event' AND o.batch_id > waiting.batch_id
     ORDER BY o.batch_id
     LIMIT 1) following
   WHERE waiting.n < %(at_most)s
 )
-SELECT waiting.batch_id, COALESCE(b.practice_id, waiting.batch_id) AS practice_id
+SELECT waiting.lane, waiting.batch_id, COALESCE(b.practice_id, waiting.batch_id) AS practice_id, b.processor_account
 FROM waiting LEFT JOIN batch b ON b.id = waiting.batch_id
-ORDER BY waiting.n;
+ORDER BY waiting.turn, waiting.n;
 
 -- name: take_commands
 -- The first due rows of each batch.

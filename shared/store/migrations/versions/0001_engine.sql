@@ -34,6 +34,8 @@ CREATE TABLE practice (
   processor_account text NOT NULL,
   enrolled boolean NOT NULL,
   invoice_limit_minor bigint CHECK (invoice_limit_minor > 0),
+  -- A batch above it waits for a second person; null: none waits.
+  approval_ceiling_minor bigint CHECK (approval_ceiling_minor > 0),
   last_batch_number bigint NOT NULL DEFAULT 1000,
   last_payment_number bigint NOT NULL DEFAULT 100000,
   created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
@@ -144,6 +146,9 @@ CREATE TABLE batch (
   last_payment_number bigint,
   submitted_by text NOT NULL,
   submitted_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+  -- The second person, where the total was above the practice's ceiling.
+  approved_by text CHECK (approved_by <> submitted_by),
+  approved_at timestamptz,
   idempotency_key text NOT NULL,
   request_sha256 bytea NOT NULL,
   total integer NOT NULL CHECK (total > 0),
@@ -172,6 +177,7 @@ CREATE TABLE batch (
   posted_at timestamptz,
   UNIQUE (practice_id, number),
   UNIQUE (practice_id, idempotency_key),
+  CHECK ((approved_by IS NULL) = (approved_at IS NULL)),
   CHECK (first_payment_number IS NULL OR (payment_number IS NULL AND last_payment_number >= first_payment_number))
 );
 CREATE INDEX batch_payment_number ON batch (practice_id, payment_number, number) WHERE payment_number IS NOT NULL;
@@ -231,6 +237,7 @@ CREATE UNIQUE INDEX payment_live_invoice ON payment (invoice_id)
 CREATE UNIQUE INDEX payment_on_wire ON payment (token, processor) WHERE on_wire;
 CREATE INDEX payment_batch ON payment (batch_id, id);
 CREATE INDEX payment_queued_card ON payment (token, id) WHERE state = 'queued';
+CREATE INDEX payment_in_review ON payment (practice_id, id) WHERE review_reason IS NOT NULL;
 CREATE INDEX payment_declined_card ON payment (token, finished_at) WHERE state = 'declined';
 CREATE INDEX payment_next_check ON payment (next_check_at)
   WHERE state IN ('queued', 'sending', 'unknown', 'processing', 'approved', 'voiding', 'refunding', 'surplus');
@@ -346,6 +353,24 @@ CREATE TABLE finding (
 );
 CREATE INDEX finding_payment ON finding (payment_id);
 
+-- What a person says about a payment under review. The janitor looks at the processor before it believes it, and
+-- answers: with a refusal, or null where it is done.
+CREATE TABLE resolution (
+  id uuid PRIMARY KEY DEFAULT uuid7(),
+  payment_id uuid NOT NULL REFERENCES payment,
+  verdict text NOT NULL CHECK (verdict IN ('charged', 'not_executed', 'acknowledged')),
+  processor_ref text,
+  note text NOT NULL CHECK (note <> ''),
+  asked_by text NOT NULL CHECK (asked_by <> ''),
+  source text NOT NULL,
+  asked_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+  answered_at timestamptz,
+  refusal text CHECK (answered_at IS NOT NULL OR refusal IS NULL),
+  CHECK ((verdict = 'charged') = (processor_ref IS NOT NULL))
+);
+CREATE INDEX resolution_payment ON resolution (payment_id);
+CREATE INDEX resolution_unanswered ON resolution (asked_at) WHERE answered_at IS NULL;
+
 -- What must leave for RabbitMQ. lane is a command queue or 'event'; a command is only the payment's id.
 CREATE TABLE outbox (
   id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -366,6 +391,13 @@ ALTER TABLE outbox SET (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_th
   autovacuum_vacuum_cost_delay = 0, autovacuum_analyze_scale_factor = 0,
   autovacuum_analyze_threshold = 10000, autovacuum_vacuum_insert_threshold = -1);
 
+-- How much of each limited rate is left; all relays draw on it.
+CREATE TABLE rate_level (
+  key text PRIMARY KEY,
+  level double precision NOT NULL,
+  refilled_at timestamptz NOT NULL
+);
+
 CREATE TABLE audit_entry (
   id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   practice_id uuid NOT NULL,
@@ -381,13 +413,93 @@ CREATE INDEX audit_entry_practice ON audit_entry (practice_id, id);
 CREATE TRIGGER audit_entry_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON audit_entry
   FOR EACH STATEMENT EXECUTE FUNCTION forbid_change();
 
+-- The console ---------------------------------------------------------------------------------------------------------
+
+-- How people are called, from their last sign-in. Everywhere else a person is the subject of a token.
+CREATE TABLE person (
+  practice_id uuid NOT NULL REFERENCES practice,
+  subject text NOT NULL,
+  name text NOT NULL,
+  PRIMARY KEY (practice_id, subject)
+);
+
+-- A sign-in token works once.
+CREATE TABLE used_sign_in (
+  token_sha256 bytea PRIMARY KEY,
+  expires_at timestamptz NOT NULL
+);
+
+-- Sessions live here and not in the cookie, so that signing out ends them wherever the cookie was copied to.
+CREATE TABLE console_session (
+  key_sha256 bytea PRIMARY KEY,
+  practice_id uuid NOT NULL REFERENCES practice,
+  clinician_id uuid REFERENCES clinician,
+  subject text NOT NULL,
+  permissions text[] NOT NULL,
+  created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+  seen_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+  ended_at timestamptz
+);
+
+-- A batch in the making. Its selection is rows and not a filter, so that what is charged is what was ticked.
+CREATE TABLE draft (
+  id uuid PRIMARY KEY DEFAULT uuid7(),
+  practice_id uuid NOT NULL REFERENCES practice,
+  clinician_id uuid REFERENCES clinician,
+  owner text NOT NULL,
+  payment_number text,
+  created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+  updated_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+  submitted_at timestamptz,
+  -- What a second person was asked about; kept as long as the answer.
+  for_approval boolean NOT NULL DEFAULT false
+);
+CREATE INDEX draft_age ON draft (practice_id, updated_at) WHERE NOT for_approval;
+CREATE INDEX draft_owner ON draft (practice_id, owner, updated_at DESC) WHERE submitted_at IS NULL;
+
+CREATE TABLE draft_invoice (
+  draft_id uuid NOT NULL REFERENCES draft ON DELETE CASCADE,
+  invoice_id uuid NOT NULL REFERENCES invoice,
+  amount_minor bigint NOT NULL CHECK (amount_minor > 0),
+  -- Taken out by "Clear", which can be undone.
+  cleared boolean NOT NULL DEFAULT false,
+  PRIMARY KEY (draft_id, invoice_id)
+);
+
+-- A submit above the practice's ceiling. There is no batch and nothing to publish until a second person approves; it
+-- binds count and total, and its number is the batch's.
+CREATE TABLE approval (
+  id uuid PRIMARY KEY DEFAULT uuid7(),
+  practice_id uuid NOT NULL REFERENCES practice,
+  number bigint NOT NULL,
+  draft_id uuid NOT NULL UNIQUE REFERENCES draft,
+  currency text NOT NULL,
+  total integer NOT NULL CHECK (total > 0),
+  total_minor bigint NOT NULL CHECK (total_minor > ceiling_minor),
+  ceiling_minor bigint NOT NULL,
+  requested_by text NOT NULL,
+  requested_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+  expires_at timestamptz NOT NULL,
+  idempotency_key text NOT NULL,
+  request_sha256 bytea NOT NULL,
+  decision text CHECK (decision IN ('approved', 'sent_back', 'changed')),
+  decided_by text CHECK (decided_by <> requested_by),
+  decided_at timestamptz,
+  reason text,
+  UNIQUE (practice_id, number),
+  UNIQUE (practice_id, idempotency_key),
+  CHECK ((decision IS NULL) = (decided_by IS NULL) AND (decision IS NULL) = (decided_at IS NULL))
+);
+CREATE INDEX approval_open ON approval (practice_id, requested_at) WHERE decision IS NULL;
+
 -- Eligibility: the one place that decides whether an invoice can be charged now, with every reason why not. Preview,
 -- submit and the wizard read it; the words are in shared/domain/eligibility.py.
 CREATE VIEW invoice_eligibility AS
 SELECT
   i.practice_id, i.id AS invoice_id, i.external_id AS invoice_external_id, i.number AS invoice_number,
   i.client_id, i.currency, i.total_minor, i.amount_due_minor, i.issued_on, i.first_service_on, i.last_service_on,
-  i.session_count, i.status AS invoice_status, i.reopened_at, c.name AS client_name, c.external_id AS client_external_id, c.clinician_id,
+  i.session_count, i.status AS invoice_status, i.reopened_at, c.name AS client_name,
+  c.external_id AS client_external_id, c.clinician_id, cn.name AS clinician_name,
   m.id AS method_id, m.type AS method_type, m.brand, m.last4, m.exp_month, m.exp_year, m.processor AS method_processor,
   m.payer_id, m.token, pr.processor, pr.processor_account, live.batch_id AS running_batch_id,
   array_remove(ARRAY[
@@ -405,9 +517,31 @@ SELECT
 FROM invoice i
 JOIN practice pr ON pr.id = i.practice_id
 JOIN client c ON c.id = i.client_id
+LEFT JOIN clinician cn ON cn.id = c.clinician_id
 LEFT JOIN payment_method m ON m.client_id = i.client_id AND m.is_default AND m.removed_at IS NULL
 LEFT JOIN payment live ON live.invoice_id = i.id AND live.acknowledged_at IS NULL
   AND live.state IN ('queued', 'sending', 'unknown', 'processing', 'approved', 'settled', 'voiding', 'refunding');
+
+-- A payment as people read it.
+CREATE VIEW payment_report AS
+SELECT p.id, p.practice_id, p.batch_id, b.number AS batch_number, b.submitted_at, b.submitted_by, p.state,
+  p.amount_minor, p.currency, p.number, p.processor, p.reason_code, p.reason_category, p.reason_raw_code,
+  p.review_reason, p.void_requested_at, p.void_requested_by, p.created_at, p.next_check_at, p.finished_at,
+  i.external_id AS invoice_external_id, i.number AS invoice_number, i.first_service_on, i.last_service_on,
+  i.session_count, c.external_id AS client_external_id, c.name AS client_name, c.clinician_id, m.type AS method_type,
+  m.brand, m.last4, m.exp_month, m.exp_year, charge.processor_ref, charge.history_ref, charge.reference
+FROM payment p
+JOIN batch b ON b.id = p.batch_id
+JOIN invoice i ON i.id = p.invoice_id
+JOIN client c ON c.id = p.client_id
+JOIN payment_method m ON m.id = p.method_id
+LEFT JOIN LATERAL (
+  SELECT a.processor_ref, a.history_ref, a.reference
+  FROM attempt a
+  WHERE a.payment_id = p.id AND a.kind = 'charge'
+  ORDER BY a.n DESC
+  LIMIT 1
+) charge ON true;
 
 -- The open invoices that a wizard's filter leaves, eligible or not. One function, so that "all that match" charges what
 -- the list showed. An absent key filters nothing; an invoice matches if any of its sessions is in the range of dates.
@@ -419,6 +553,7 @@ LANGUAGE sql STABLE PARALLEL SAFE AS $$
     AND e.invoice_status = 'open' AND e.amount_due_minor > 0
     AND (filter ->> 'invoice' IS NULL OR strpos(fold(e.invoice_number), fold(filter ->> 'invoice')) > 0)
     AND (filter ->> 'client' IS NULL OR strpos(fold(e.client_name), fold(filter ->> 'client')) > 0)
+    AND (filter ->> 'clinician' IS NULL OR strpos(fold(e.clinician_name), fold(filter ->> 'clinician')) > 0)
     AND (filter ->> 'card' IS NULL OR strpos(fold(concat_ws(' ', e.brand, e.last4)), fold(filter ->> 'card')) > 0)
     AND (filter ->> 'amount_from_minor' IS NULL OR e.amount_due_minor >= (filter ->> 'amount_from_minor')::bigint)
     AND (filter ->> 'amount_to_minor' IS NULL OR e.amount_due_minor <= (filter ->> 'amount_to_minor')::bigint)

@@ -1,0 +1,14 @@
+"""Books, webhooks, disputes and fees of processors."""
+
+from contextlib import closing
+from pathlib import Path
+
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+
+
+def upgrade() -> None:
+    with closing(op.get_bind().connection.cursor()) as cursor:
+        cursor.execute(Path(__file__).with_suffix(".sql").read_text(encoding="utf-8"))
