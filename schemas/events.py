@@ -92,6 +92,21 @@ class BatchEvent(Message):
     in_review: int
 
 
+class FindingEvent(Message):
+    """Something is out of order between us and the processor, or money is where none should be. `kind` is stable."""
+
+    schema_version: Literal[1] = 1
+    event_id: str
+    type: Literal["finding.opened"]
+    occurred_at: AwareDatetime
+    practice_id: str
+    payment_id: UUID | None = None
+    batch_id: UUID | None = None
+    kind: str
+    detail: str
+    suggested_action: str
+
+
 def instant(value: datetime) -> str:
     """An aware time as ISO 8601 in UTC, as every message writes it."""
     return value.isoformat().replace("+00:00", "Z")

@@ -67,6 +67,7 @@ class InvoiceFilter(Sent):
     service_to: JsonDate | None = None
     client: Search | None = None
     invoice: Search | None = None
+    clinician: Search | None = None
     card: Search | None = Field(default=None, description="Part of brand and last four digits: `visa 42`.")
     amount_from_minor: Minor | None = None
     amount_to_minor: Minor | None = None
@@ -84,7 +85,7 @@ class InvoiceQuery(InvoiceFilter):
     model_config = ConfigDict(strict=False)
 
     show: Literal["all", "ready", "blocked"] = "all"
-    sort: Literal["client", "invoice", "service_date", "sessions", "card", "amount"] = "client"
+    sort: Literal["client", "clinician", "invoice", "service_date", "sessions", "card", "amount"] = "client"
     order: Literal["asc", "desc"] = "asc"
     cursor: Annotated[str, Field(max_length=2000)] | None = None
     limit: Annotated[int, Field(ge=1, le=MOST_ROWS)] = 25
@@ -219,6 +220,40 @@ class SubmittedBatch(Answer):
     warnings: list[Warn]
 
 
+class WaitingBatch(Answer):
+    """A batch above the practice's ceiling: nothing of it is charged until a second person approves it."""
+
+    id: UUID
+    number: str
+    status: Literal["waiting_for_approval", "approved", "sent_back", "changed", "expired"] = Field(
+        description="`changed`: when it was to be approved, the selection was not what had been confirmed any more."
+    )
+    requested_by: str
+    requested_at: AwareDatetime
+    expires_at: AwareDatetime
+    currency: str
+    count: int
+    total_minor: int
+    ceiling_minor: int
+    decided_by: str | None
+    decided_at: AwareDatetime | None
+    reason: str | None
+
+
+class WaitingBatches(Answer):
+    items: list[WaitingBatch]
+
+
+class ApproveRequest(Sent):
+    """What the second person saw."""
+
+    control: ControlTotals
+
+
+class SendBackRequest(Sent):
+    reason: Annotated[Text, Field(min_length=1, max_length=200)]
+
+
 class Amounts(Answer):
     count: int
     amount_minor: int
@@ -238,6 +273,7 @@ class BatchItem(Answer):
     last_payment_number: str | None
     submitted_by: str
     submitted_at: AwareDatetime
+    approved_by: str | None
     total: Amounts
     approved: Amounts
     declined: Amounts = Field(description="Declined, skipped and failed.")
@@ -271,6 +307,7 @@ class InvoiceItem(Answer):
     number: str
     client: str
     client_name: str
+    clinician_name: str | None
     currency: str
     total_minor: int
     amount_due_minor: int

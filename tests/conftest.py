@@ -3,9 +3,11 @@
 from collections.abc import Iterator
 from typing import Any
 
+import psycopg
 import pytest
 
 from services.development.servers import Servers
+from shared.store.invariants import Violation, check
 from tests.rabbitmq_vhost import RabbitMQ
 from tests.shared_servers import (
     AskedServers,
@@ -19,9 +21,11 @@ from tests.shared_servers import (
 )
 
 SOURCE = pytest.StashKey[Source]()
+UNSOUND = "unsound"
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", f"{UNSOUND}(why): the test leaves a database that breaks the invariants")
     address = getattr(config, "workerinput", {}).get("shared_servers")
     config.stash[SOURCE] = AskedServers(address) if address else OwnedServers()
 
@@ -49,14 +53,22 @@ def servers(shared: Shared) -> Servers:
 
 
 @pytest.fixture
-def database_url(shared: Shared) -> Iterator[str]:
-    """A fresh, migrated, empty database for this test alone."""
+def database_url(shared: Shared, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A fresh, migrated, empty database for this test alone. What the test leaves in it must break no rule."""
     name = unique("batchpay_test")
+    url = database_url_of(shared.servers.database_url, name)
     create_database(shared.servers.database_url, name, template=shared.template)
     try:
-        yield database_url_of(shared.servers.database_url, name)
+        yield url
+        if not request.node.get_closest_marker(UNSOUND):
+            assert broken_rules(url) == []
     finally:
         drop_database(shared.servers.database_url, name)
+
+
+def broken_rules(database_url: str) -> list[Violation]:
+    with psycopg.connect(database_url) as connection:
+        return check(connection)
 
 
 @pytest.fixture

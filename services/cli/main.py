@@ -2,14 +2,18 @@
 
 import typer
 
-from services.cli import demo, up
+from services.cli import demo, findings, review, up
 from services.cli.import_folder import import_folder
 from services.cli.migrate import migrate
+from services.cli.reconcile import reconcile
 from services.cli.token import token
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.command("import")(import_folder)
 app.command()(migrate)
+app.command()(reconcile)
 app.command()(token)
 app.command("demo")(demo.run)
 app.command("up")(up.run)
+app.add_typer(findings.app, name="findings")
+app.add_typer(review.app, name="review")

@@ -2,7 +2,7 @@
 
 import json
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +14,9 @@ import psycopg
 from psycopg import sql
 
 from services.development.local import free_port
+from services.development.processes import answers, processes
 from services.development.servers import Servers
-from services.development.stack import Stack, answers, processes
+from services.development.stack import Stack
 from shared.domain.words import ProcessorName
 from shared.store.migrate import migrate
 
@@ -54,14 +55,25 @@ def call(url: str, body: Any = None, *, method: str | None = None, headers: dict
 
 
 @contextmanager
-def sandbox(servers: Servers, *, vault: Path, run_directory: Path, api_port: int | None = None) -> Iterator[Sandbox]:
-    """Run everything for the time of the block, on a new database of `servers`."""
+def sandbox(
+    servers: Servers,
+    *,
+    vault: Path,
+    run_directory: Path,
+    api_port: int | None = None,
+    name: str = "demo",
+    settings: Callable[[Mapping[str, str]], Mapping[str, Mapping[str, str]]] = lambda _common: {},
+) -> Iterator[Sandbox]:
+    """Run everything for the time of the block, on a new database of `servers`, as the environment `name`.
+
+    `settings` is asked once, with the environment that all have in common, what single processes get on top of it.
+    """
     database_url = new_database(servers.database_url)
     migrate(database_url)
-    ports = {"submit": api_port or free_port(), **{f"simulator-{name}": free_port() for name in ProcessorName}}
-    simulators = {name: f"http://127.0.0.1:{ports[f'simulator-{name}']}" for name in ProcessorName}
+    ports = {"submit": api_port or free_port(), **{f"simulator-{each}": free_port() for each in ProcessorName}}
+    simulators = {each: f"http://127.0.0.1:{ports[f'simulator-{each}']}" for each in ProcessorName}
     environment = {
-        "BATCHPAY_ENVIRONMENT": "demo",
+        "BATCHPAY_ENVIRONMENT": name,
         "BATCHPAY_DATABASE_URL": database_url,
         "BATCHPAY_AMQP_URL": servers.amqp_url,
         "BATCHPAY_JWT_SECRET": secrets.token_urlsafe(48),
@@ -75,15 +87,17 @@ def sandbox(servers: Servers, *, vault: Path, run_directory: Path, api_port: int
         "BATCHPAY_STRIPE_TOTAL_DEADLINE_S": str(_TOTAL_DEADLINE_S),
     }
     also = {
-        f"simulator-{name}": {
-            "BATCHPAY_SIMULATOR_PORT": str(ports[f"simulator-{name}"]),
+        f"simulator-{each}": {
+            "BATCHPAY_SIMULATOR_PORT": str(ports[f"simulator-{each}"]),
             "BATCHPAY_SIMULATOR_VAULT": str(vault),
-            "BATCHPAY_SIMULATOR_STATE": str(run_directory / f"simulator-{name}.jsonl"),
+            "BATCHPAY_SIMULATOR_STATE": str(run_directory / f"simulator-{each}.jsonl"),
         }
-        for name in ProcessorName
+        for each in ProcessorName
     }
+    for process, own in settings(environment).items():
+        also[process] = {**also.get(process, {}), **own}
     api_url = f"http://127.0.0.1:{ports['submit']}"
-    ready = {f"simulator-{name}": answers(f"{url}/_control/health") for name, url in simulators.items()}
+    ready = {f"simulator-{each}": answers(f"{url}/_control/health") for each, url in simulators.items()}
     ready["submit"] = answers(f"{api_url}/healthz")
     run_directory.mkdir(parents=True, exist_ok=True)
     with Stack(processes(environment, also=also, ready=ready), run_directory=run_directory) as stack:

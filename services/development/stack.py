@@ -10,24 +10,20 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
-from http.client import HTTPConnection, HTTPException
 from pathlib import Path
-from types import MappingProxyType, TracebackType
+from types import TracebackType
 from typing import Self
-from urllib.parse import urlsplit
 
 import structlog
 
 from services.development.local import kill_group, log_tail
+from services.development.processes import Process
 from services.development.watchdog import Watchdog
 
 log = structlog.get_logger(__name__)
-
-Ready = Callable[[Path], bool]
-"""Whether a process is ready to work, given its log file."""
 
 POLL_S = 0.05
 FIRST_PAUSE_S = 0.2
@@ -49,84 +45,6 @@ class ProcessNotReady(Exception):  # noqa: N818 - it reads as the fact it states
     """A process of the stack did not become ready."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Process:
-    """One process of the stack: `python -m module`, with `environment` added to the supervisor's own.
-
-    `drained_last` is for what the others need while they drain, as a simulator.
-    """
-
-    name: str
-    module: str
-    environment: Mapping[str, str] = field(default_factory=dict)
-    ready: Ready | None = None
-    drained_last: bool = False
-
-
-MODULES: Mapping[str, tuple[str, Mapping[str, str]]] = MappingProxyType(
-    {
-        "simulator-vantage": ("workers.simulators.vantage", {}),
-        "simulator-stripe": ("workers.simulators.stripe", {}),
-        "submit": ("services.submit", {}),
-        "relay": ("services.relay", {}),
-        "aggregator": ("services.aggregator", {}),
-        "charge-vantage": ("workers.charge", {"BATCHPAY_CHARGE_PROCESSOR": "vantage"}),
-        "charge-stripe": ("workers.charge", {"BATCHPAY_CHARGE_PROCESSOR": "stripe"}),
-        "voids": ("workers.voids", {}),
-        "janitor": ("workers.janitor", {}),
-    }
-)
-
-
-def processes(
-    environment: Mapping[str, str],
-    *,
-    also: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
-    ready: Mapping[str, Ready] = MappingProxyType({}),
-) -> list[Process]:
-    """The whole of Batchpay with simulated processors.
-
-    Every process gets `environment`; process N gets `also[N]` on top and is ready when `ready[N]` says so.
-    """
-    unknown = (also.keys() | ready.keys()) - MODULES.keys()
-    if unknown:
-        raise ValueError(f"no such process: {', '.join(sorted(unknown))}; there are: {', '.join(MODULES)}")
-    return [
-        Process(
-            name=name,
-            module=module,
-            environment={**environment, **own, **also.get(name, {})},
-            ready=ready.get(name),
-            drained_last=name.startswith("simulator-"),
-        )
-        for name, (module, own) in MODULES.items()
-    ]
-
-
-def answers(url: str) -> Ready:
-    """Ready when a GET of `url` is answered with a 2xx status."""
-    address = urlsplit(url)
-    assert address.hostname is not None, f"no host in {url!r}"
-    host, port, target = address.hostname, address.port, address.path or "/"
-
-    def ready(_log: Path) -> bool:
-        connection = HTTPConnection(host, port, timeout=2.0)
-        try:
-            connection.request("GET", target)
-            return 200 <= connection.getresponse().status < 300
-        except (OSError, HTTPException):
-            return False
-        finally:
-            connection.close()
-
-    return ready
-
-
-def logged(text: str) -> Ready:
-    """Ready when `text` stands in the log."""
-    return lambda log_file: text in log_file.read_text(errors="replace")
-
-
 @dataclass
 class Child:
     """A process of the stack and what the supervisor knows of it. `running` is None while a restart is pending."""
@@ -138,6 +56,8 @@ class Child:
     starts: int = 0
     pause_s: float = FIRST_PAUSE_S
     start_again_at: float = 0.0
+    exit_codes: list[int] = field(default_factory=list)
+    next_start: Mapping[str, str] = field(default_factory=dict)
 
 
 class Stack:
@@ -204,6 +124,20 @@ class Stack:
             running.kill()
             return running.pid
 
+    def exit_codes(self, name: str) -> list[int]:
+        """How the process ended each time that it died; negative for a signal."""
+        with self._lock:
+            return list(self._child(name).exit_codes)
+
+    def restart(self, name: str, environment: Mapping[str, str]) -> None:
+        """`kill -9` the process, if it runs; its next start, and only that one, has `environment` on top."""
+        with self._lock:
+            child = self._child(name)
+            child.next_start = dict(environment)
+            child.pause_s = FIRST_PAUSE_S
+            if child.running is not None and child.running.poll() is None:
+                child.running.kill()
+
     def logs(self, name: str) -> str:
         """Everything the process has written, over all its starts."""
         return self._child(name).log.read_text(errors="replace")
@@ -215,10 +149,11 @@ class Stack:
             raise ValueError(f"no process {name!r} in this stack; there are: {', '.join(self._children)}") from None
 
     def _start(self, child: Child) -> None:
+        only_now, child.next_start = child.next_start, {}
         with child.log.open("ab") as output:
             running = subprocess.Popen(  # noqa: S603 - our own modules, no shell
                 [sys.executable, "-m", child.process.module],
-                env={**os.environ, "PYTHONUNBUFFERED": "1", **child.process.environment},
+                env={**os.environ, "PYTHONUNBUFFERED": "1", **child.process.environment, **only_now},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -242,6 +177,7 @@ class Stack:
                 log.info("process_restarted", process=child.process.name, starts=child.starts)
         elif child.running.poll() is not None:
             code = child.running.returncode
+            child.exit_codes.append(code)
             self._bury(child)
             if now - child.started_at > STEADY_AFTER_S:
                 child.pause_s = FIRST_PAUSE_S

@@ -1,9 +1,12 @@
 """Stored rows as the models of `schemas/http.py`."""
 
+from typing import Literal
+
 from schemas import http
 from services.submit.explain import batch_number, payment_reason, used_number, why
 from services.submit.submission import Accepted, Previewed
 from shared.domain.payment import State
+from shared.store.approvals import Approval
 from shared.store.batches import Batch
 from shared.store.invoices import Matching, OpenInvoice
 from shared.store.report import ReportRow, TimelineAttempt, TimelineEvent
@@ -24,6 +27,25 @@ def submitted(accepted: Accepted) -> http.SubmittedBatch:
         first_payment_number=_text(batch.first_payment_number),
         last_payment_number=_text(batch.last_payment_number),
         warnings=used_number(batch.payment_number or "", accepted.used_number),
+    )
+
+
+def waiting(approval: Approval) -> http.WaitingBatch:
+    open_status: Literal["waiting_for_approval", "expired"] = "expired" if approval.expired else "waiting_for_approval"
+    return http.WaitingBatch(
+        id=approval.id,
+        number=batch_number(approval.number),
+        status=approval.decision or open_status,
+        requested_by=approval.requested_by,
+        requested_at=approval.requested_at,
+        expires_at=approval.expires_at,
+        currency=approval.currency,
+        count=approval.total,
+        total_minor=approval.total_minor,
+        ceiling_minor=approval.ceiling_minor,
+        decided_by=approval.decided_by,
+        decided_at=approval.decided_at,
+        reason=approval.reason,
     )
 
 
@@ -57,6 +79,7 @@ def batch(row: Batch) -> http.BatchItem:
         last_payment_number=_text(row.last_payment_number),
         submitted_by=row.submitted_by,
         submitted_at=row.submitted_at,
+        approved_by=row.approved_by,
         total=http.Amounts(count=row.total, amount_minor=row.total_minor),
         approved=http.Amounts(count=tally.approved, amount_minor=tally.approved_minor),
         declined=http.Amounts(count=tally.declined, amount_minor=tally.declined_minor),
@@ -82,6 +105,7 @@ def invoice(row: OpenInvoice) -> http.InvoiceItem:
         number=row.invoice_number,
         client=row.client_external_id,
         client_name=row.client_name,
+        clinician_name=row.clinician_name,
         currency=row.currency,
         total_minor=row.total_minor,
         amount_due_minor=row.amount_due_minor,

@@ -7,8 +7,9 @@ from typing import Any, Final
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from services.submit import batches, health, invoices, payments, problems, voids
+from services.submit import approvals, batches, health, invoices, payments, problems, voids
 from services.submit.auth import Verifier
+from services.submit.console.app import create_console
 from services.submit.documented import add_problem_schema
 from services.submit.edge import Edge
 from shared.settings import SubmitSettings
@@ -21,18 +22,21 @@ MOST_CONNECTIONS: Final = 10
 def create_app(settings: SubmitSettings) -> FastAPI:
     """The submit service. Raises ValueError if the settings leave no way to verify a token."""
     verifier = Verifier(settings)
+    console = create_console(verifier)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with open_pool(settings.database_url, process="submit", most=MOST_CONNECTIONS) as pool:
             app.state.pool, app.state.verifier = pool, verifier
+            console.state.pool = pool
             yield
 
     app = FastAPI(title="Batchpay", version="1", lifespan=lifespan, redoc_url=None, docs_url=None)
     app.add_middleware(Edge)
     problems.install(app)
-    for module in (batches, invoices, payments, voids, health):
+    for module in (batches, approvals, invoices, payments, voids, health):
         app.include_router(module.router)
+    app.mount("/console", console)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # FastAPI's documented way to extend it
     return app
 

@@ -3,9 +3,10 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
+from uuid import uuid4
 
 import jwt
 
@@ -21,6 +22,7 @@ class Permission(StrEnum):
     BILLING = "billing"
     VOID = "billing:void"
     REFUND = "billing:refund"
+    APPROVE = "billing:approve"
     OWN_CLIENTS = "own_clients"
 
 
@@ -30,12 +32,14 @@ class TokenRefusedError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Token:
-    """What a verified token says. `practice` and `clinician` are upstream's ids."""
+    """What a verified token says. `practice` and `clinician` are upstream's ids, `name` is the person's."""
 
     subject: str
     practice: str
     permissions: frozenset[str]
     clinician: str | None
+    name: str
+    expires_at: datetime
 
 
 class Verifier:
@@ -54,15 +58,18 @@ class Verifier:
         )
         self._audience, self._issuer = settings.jwt_audience, settings.jwt_issuer
 
-    async def verify(self, text: str) -> Token:
-        """The token's claims. Raises TokenRefusedError with a reason that tells an attacker nothing new."""
+    async def verify(self, text: str, *, audience_suffix: str = "") -> Token:
+        """The token's claims. Raises TokenRefusedError with a reason that tells an attacker nothing new.
+
+        `audience_suffix` is added to the configured audience: a token for one door does not open another.
+        """
         try:
             key, algorithm = await self._key(text)
             claims = jwt.decode(
                 text,
                 key,
                 algorithms=[algorithm],
-                audience=self._audience,
+                audience=self._audience + audience_suffix,
                 issuer=self._issuer,
                 leeway=_LEEWAY_S,
                 options={"require": _REQUIRED + (["iss"] if self._issuer else [])},
@@ -91,11 +98,14 @@ def _token(claims: Mapping[str, Any]) -> Token:
     restricted = Permission.OWN_CLIENTS in permissions
     if restricted and (not isinstance(clinician, str) or not clinician):
         raise TokenRefusedError("The token says own_clients without a clinician.")
+    name = claims.get("name")
     return Token(
         subject=claims["sub"],
         practice=practice,
         permissions=frozenset(permissions),
         clinician=clinician if restricted else None,
+        name=name if isinstance(name, str) and name else claims["sub"],
+        expires_at=datetime.fromtimestamp(claims["exp"], UTC),
     )
 
 
@@ -110,6 +120,7 @@ def mint(
     lifetime: timedelta,
     clinician: str | None = None,
     issuer: str | None = None,
+    name: str | None = None,
 ) -> str:
     """An HS256 token for development and for upstream apps that share the secret."""
     claims = {
@@ -121,5 +132,8 @@ def mint(
         "exp": now + lifetime,
         "clinician": clinician,
         "iss": issuer,
+        "name": name,
+        # Two tokens of the same second differ: one that signs in works once.
+        "jti": uuid4().hex,
     }
     return jwt.encode({name: value for name, value in claims.items() if value is not None}, secret, algorithm="HS256")

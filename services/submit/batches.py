@@ -1,6 +1,6 @@
 """Routes of batches: preview, submit, history, one batch and its report."""
 
-from typing import Annotated, assert_never
+from typing import Annotated, Any, assert_never
 from uuid import UUID
 
 from fastapi import APIRouter, Header, Path, Query, Response
@@ -11,14 +11,13 @@ from services.submit.caller import Biller, Pool
 from services.submit.cursors import next_cursor, order_of
 from services.submit.documented import problems
 from services.submit.problems import not_found
-from services.submit.submission import Accepted, BusyError, Differs, KeyReused, Refused, TooMany
+from services.submit.submission import Accepted, BusyError, Differs, KeyReused, Refused, TooMany, Waits
 from shared.domain.batch import Posting
 from shared.store import batches, report
-from shared.store.batches import NEWEST_FIRST, Batch, Connection
+from shared.store.batches import LONGEST_NUMBER, NEWEST_FIRST, Batch, Connection
 from shared.store.paging import Cursor
 from shared.store.scope import Scope
 
-LONGEST_NUMBER = 18  # digits that fit into a bigint
 router = APIRouter(prefix="/v1/batches", tags=["batches"])
 IdempotencyKey = Annotated[
     str, Header(alias="Idempotency-Key", min_length=1, max_length=200, pattern=r"^[\x21-\x7e]+$")
@@ -35,11 +34,19 @@ async def preview_batch(body: http.PreviewRequest, caller: Biller, pool: Pool) -
     return answers.preview(previewed, number=body.payment_number)
 
 
-@router.post("", status_code=201, responses={200: {"model": http.SubmittedBatch}, **problems(409, 413)})
+@router.post(
+    "",
+    status_code=201,
+    response_model=http.SubmittedBatch,
+    responses={200: {"model": http.SubmittedBatch}, 202: {"model": http.WaitingBatch}, **problems(409, 413)},
+)
 async def submit_batch(
     body: http.SubmitRequest, key: IdempotencyKey, caller: Biller, pool: Pool, response: Response
-) -> http.SubmittedBatch:
-    """Submit a batch: all selected invoices or none. The same key with the same request answers 200 with the batch."""
+) -> Any:
+    """Submit a batch: all selected invoices or none. The same key with the same request answers 200 with the batch.
+
+    Above the practice's ceiling nothing is charged: the answer is 202, and a second person approves or sends back.
+    """
     try:
         answer = await submission.submit(
             pool, caller.scope, body, idempotency_key=key, actor=caller.subject, source=caller.source
@@ -51,6 +58,10 @@ async def submit_batch(
             response.status_code = 200 if answer.replayed else 201
             response.headers["Location"] = f"/v1/batches/{answer.batch.id}"
             return answers.submitted(answer)
+        case Waits():
+            return Response(
+                answers.waiting(answer.approval).model_dump_json(), status_code=202, media_type="application/json"
+            )
         case KeyReused():
             raise refusals.key_reused(key)
         case Refused():
@@ -99,6 +110,7 @@ async def list_payments(
             after=order.after.id if order.after else None,
             limit=order.limit,
         )
+        await caller.note_view(connection, "report.viewed", batch_id=found.id, rows=len(rows))
     return http.PaymentPage(
         items=[answers.payment(row) for row in rows[: query.limit]],
         next_cursor=next_cursor([Cursor(text="", number=0, id=row.id) for row in rows], query),
@@ -108,14 +120,21 @@ async def list_payments(
 async def visible_batch(connection: Connection, scope: Scope, name: str) -> Batch:
     """The batch of this id or number. Raises the problem 404 if the caller sees nothing of it."""
     found = None
-    digits = name.upper().removeprefix("BP-")
-    if digits != name.upper() and digits.isascii() and digits.isdigit() and len(digits) <= LONGEST_NUMBER:
-        found = await batches.find(connection, scope, number=int(digits))
+    number = number_of(name)
+    if number is not None:
+        found = await batches.find(connection, scope, number=number)
     elif (batch_id := _uuid(name)) is not None:
         found = await batches.find(connection, scope, batch_id=batch_id)
     if found is None:
         raise not_found()
     return found
+
+
+def number_of(name: str) -> int | None:
+    """1048 for `BP-1048`; None for any other text."""
+    digits = name.upper().removeprefix("BP-")
+    fits = digits.isascii() and digits.isdigit() and len(digits) <= LONGEST_NUMBER
+    return int(digits) if fits and digits != name.upper() else None
 
 
 def _uuid(text: str) -> UUID | None:

@@ -3,13 +3,16 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Annotated, Any
+from uuid import UUID
 
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
 from services.submit.auth import Permission, TokenRefusedError, Verifier
 from services.submit.problems import ProblemError
+from shared.store import audit
 from shared.store.scope import Scope, resolve
 
 _bearer = HTTPBearer(auto_error=False, bearerFormat="JWT", description="Claims: sub, aud, exp, practice, permissions.")
@@ -23,6 +26,33 @@ class Caller:
     scope: Scope
     permissions: frozenset[str]
     source: str
+
+    async def note_view(
+        self,
+        connection: AsyncConnection[Any],
+        action: str,
+        *,
+        batch_id: UUID | None = None,
+        payment_id: UUID | None = None,
+        rows: int = 1,
+    ) -> None:
+        """Write into the audit log that this caller saw clients' data."""
+        await audit.write(
+            connection,
+            practice_id=self.scope.practice_id,
+            actor=self.subject,
+            source=self.source,
+            action=action,
+            batch_id=batch_id,
+            payment_id=payment_id,
+            detail={"rows": rows},
+        )
+
+
+def source_of(request: Request) -> str:
+    """From where this request comes."""
+    host = request.client.host if request.client else "unknown"
+    return f"http {host} {request.scope['request_id']}"
 
 
 def get_pool(request: Request) -> AsyncConnectionPool[Any]:
@@ -57,13 +87,7 @@ def caller_with(*permissions: Permission) -> Callable[..., Awaitable[Caller]]:
             scope = await resolve(connection, practice=token.practice, clinician=token.clinician)
         if scope is None:
             raise ProblemError(403, "practice_unknown", "The token's practice, or its clinician, is not known here.")
-        host = request.client.host if request.client else "unknown"
-        return Caller(
-            subject=token.subject,
-            scope=scope,
-            permissions=token.permissions,
-            source=f"http {host} {request.scope['request_id']}",
-        )
+        return Caller(subject=token.subject, scope=scope, permissions=token.permissions, source=source_of(request))
 
     return caller
 
@@ -73,4 +97,5 @@ def _unauthorized(detail: str) -> ProblemError:
 
 
 Biller = Annotated[Caller, Depends(caller_with(Permission.BILLING))]
+Approver = Annotated[Caller, Depends(caller_with(Permission.BILLING, Permission.APPROVE))]
 Voider = Annotated[Caller, Depends(caller_with(Permission.BILLING, Permission.VOID))]

@@ -21,6 +21,7 @@ async def list_invoices(query: Annotated[http.InvoiceQuery, Query()], caller: Bi
     async with pool.connection() as connection:
         rows = await invoices.page(connection, caller.scope, wanted=wanted, show=query.show, order=order_of(query))
         matching = await invoices.matching(connection, caller.scope, wanted=wanted)
+        await caller.note_view(connection, "invoices.viewed", rows=len(rows))
     return http.InvoicePage(
         items=[answers.invoice(row) for row in rows[: query.limit]],
         matching=answers.matching(matching),

@@ -23,4 +23,5 @@ async def read_payment(payment: UUID, caller: Biller, pool: Pool) -> http.Paymen
             raise not_found()
         events = await report.events(connection, payment_id=payment)
         attempts = await report.attempts(connection, payment_id=payment)
+        await caller.note_view(connection, "payment.viewed", batch_id=row.batch_id, payment_id=row.id)
     return answers.timeline(row, events, attempts)

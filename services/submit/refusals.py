@@ -4,6 +4,8 @@ from schemas import http
 from services.submit.explain import why
 from services.submit.problems import ProblemError
 from services.submit.submission import Differs, Refused
+from shared.store.approvals import Approval
+from shared.store.drafts import Difference
 
 _NOTHING_SAVED = "The batch was not submitted. No card was charged."
 
@@ -63,6 +65,39 @@ def differs(control: http.ControlTotals, answer: Differs) -> ProblemError:
     ]
     return ProblemError(
         409, "control_totals_differ", f"{_NOTHING_SAVED} The selection changed after it was confirmed.", errors=errors
+    )
+
+
+def own_batch() -> ProblemError:
+    return ProblemError(403, "own_batch", "You prepared this batch. Someone else must approve it. Nothing was charged.")
+
+
+def approval_closed(approval: Approval) -> ProblemError:
+    state = approval.decision or ("expired" if approval.expired else "not what you saw")
+    return ProblemError(
+        409, "approval_closed", f"This approval is {state.replace('_', ' ')}. Nothing was charged by this request."
+    )
+
+
+def approval_changed(differences: list[Difference]) -> ProblemError:
+    """Every invoice that is not what was confirmed."""
+    errors = [
+        http.Fault(
+            field="control",
+            value=one.invoice_number,
+            code="invoice_changed",
+            message=f"Confirmed with {one.then_minor}; it is {one.now_minor} now."
+            if not one.reasons
+            else " ".join(reason.message for reason in why(one)),
+            fix="Let the batch be prepared again.",
+        )
+        for one in differences
+    ]
+    return ProblemError(
+        409,
+        "approval_changed",
+        f"{_NOTHING_SAVED} Its invoices are not what was confirmed any more, so this approval is over.",
+        errors=errors,
     )
 
 

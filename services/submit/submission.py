@@ -8,7 +8,9 @@ from psycopg.errors import UniqueViolation
 from psycopg_pool import AsyncConnectionPool
 
 from schemas.http import MOST_INVOICES, Selection, SubmitRequest
-from shared.store import submissions
+from shared.crash_points import CrashPoint, reached
+from shared.store import approvals, submissions
+from shared.store.approvals import Approval
 from shared.store.scope import Scope
 from shared.store.submissions import Blocked, Connection, NextNumbers, Ready, Submission, Submitted, UsedNumber
 
@@ -27,6 +29,13 @@ class Accepted:
     batch: Submitted
     used_number: UsedNumber | None
     replayed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waits:
+    """Above the practice's ceiling: it waits for a second person, and nothing is charged until then."""
+
+    approval: Approval
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +64,7 @@ class TooMany:
     """The filter leaves more invoices than one batch may have; nothing was saved."""
 
 
-SubmitAnswer = Accepted | KeyReused | Refused | Differs | TooMany
+SubmitAnswer = Accepted | Waits | KeyReused | Refused | Differs | TooMany
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +111,8 @@ async def submit(
                 answer = await _submit_once(
                     connection, scope, request, key=idempotency_key, digest=digest, actor=actor, source=source
                 )
+                reached(CrashPoint.BATCH_WRITTEN)
+            reached(CrashPoint.BATCH_COMMITTED)
         except UniqueViolation:
             # Another submit took the key or one of the invoices and has committed: read again what is true now.
             continue
@@ -122,25 +133,26 @@ async def _submit_once(
     """None if nothing was written although nothing is wrong (any more): try again."""
     if before := await submissions.find_submitted(connection, scope, idempotency_key=key):
         return await _again(connection, scope, before, digest)
+    if asked := await approvals.find(connection, scope, idempotency_key=key):
+        return Waits(approval=asked) if asked.request_sha256 == digest else KeyReused(batch_number=asked.number)
     invoices = await _invoices(connection, scope, request)
     if len(invoices) > MOST_INVOICES:
         return TooMany()
     used = await _used(connection, scope, request.payment_number)
-    batch = await submissions.submit(
-        connection,
-        scope,
-        Submission(
-            invoices=invoices,
-            payment_number=request.payment_number,
-            control_count=request.control.count,
-            control_minor=request.control.total_minor,
-            idempotency_key=key,
-            request_sha256=digest,
-            actor=actor,
-            source=source,
-        ),
+    submission = Submission(
+        invoices=invoices,
+        payment_number=request.payment_number,
+        control_count=request.control.count,
+        control_minor=request.control.total_minor,
+        idempotency_key=key,
+        request_sha256=digest,
+        actor=actor,
+        source=source,
     )
+    batch = await submissions.submit(connection, scope, submission)
     if batch is None:
+        if approval := await approvals.request(connection, scope, submission):
+            return Waits(approval=approval)
         # The same request may have been committed since the first look: then its own invoices are what is blocked.
         if before := await submissions.find_submitted(connection, scope, idempotency_key=key):
             return await _again(connection, scope, before, digest)

@@ -11,6 +11,9 @@ LOOKUP_STEPS = (
     timedelta(hours=2),
     timedelta(hours=12),
 )
+# By then Stripe has forgotten every key and the reports of both days of a Vantage charge are out: what is not known yet
+# is not found out by looking.
+UNKNOWN_LONGEST = timedelta(hours=48)
 # A hint that has not led to a claim is repeated after this long; hints are cheap and a lost queue is rare.
 HINT_AGAIN = timedelta(seconds=60)
 # An approved charge is looked for in the settlement report this often.

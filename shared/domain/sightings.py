@@ -11,6 +11,8 @@ from shared.domain.reviewing import also, review
 from shared.domain.snapshot import RELEASED, Attempt, Finding, Payment, Step, step
 from shared.domain.taken import OPEN, Money, money_taken, processing
 
+STAYS_UNKNOWN = "no look could tell what became of the charge"
+
 
 def seen(payment: Payment, attempt: Attempt, sighting: Sighting, *, unchanged: bool, now: datetime) -> Step | None:
     """What the processor shows for `attempt` now. `unchanged`: nothing was written since before the look."""
@@ -91,7 +93,9 @@ def _settled_and_returned(payment: Payment, attempt: Attempt, sighting: Sighting
 
 
 def looked(payment: Payment, attempt: Attempt, *, detail: str, now: datetime) -> Step:
-    """A look found nothing that decides: look again later."""
+    """A look found nothing that decides: look again later. A person is asked when looking should have helped."""
+    helpless = payment.state is State.UNKNOWN and now - attempt.last_send_at >= schedule.UNKNOWN_LONGEST
+    asks = helpless and STAYS_UNKNOWN not in (payment.review_reason or "")
     return step(
         payment,
         Event.OBSERVE,
@@ -99,6 +103,8 @@ def looked(payment: Payment, attempt: Attempt, *, detail: str, now: datetime) ->
         attempt=attempt._replace(lookups=attempt.lookups + 1),
         detail={"fact": detail},
         next_check_at=schedule.next_lookup(now, attempt.lookups + 1),
+        review_reason=also(payment, STAYS_UNKNOWN) if helpless else payment.review_reason,
+        finding=Finding(kind="review", detail=f"{STAYS_UNKNOWN}; the last one: {detail}") if asks else None,
     )
 
 

@@ -1,6 +1,7 @@
 """Publishing with confirms, many messages under way at a time."""
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
@@ -10,6 +11,7 @@ import structlog
 from pika.exceptions import AMQPError
 
 from shared.messaging import topology
+from shared.messaging.repair import repair
 
 # Unconfirmed messages under way: enough that RabbitMQ writes many with one fsync, few enough to repeat after a cut.
 WINDOW: Final = 1000
@@ -17,6 +19,9 @@ WINDOW: Final = 1000
 # that a memory alarm ends as a lost connection, which says why.
 CONNECT_WITHIN_S: Final = 2.0
 CONFIRM_WITHIN_S: Final = topology.BLOCKED_S + 10.0
+
+# A restarted cluster needs seconds to elect the leaders of its queues; only then is a refusal a queue's own.
+REPAIR_AFTER_S: Final = 15.0
 
 PERSISTENT: Final = 2
 
@@ -39,10 +44,12 @@ class Publisher:
         with Publisher(amqp_url) as publisher:
             confirmed = publisher.publish(messages)
 
-    One thread at a time may call it.
+    One thread at a time may call it. Queues that refuse messages for longer than `repair_after_s` are looked at, and
+    made anew if RabbitMQ cannot use them.
     """
 
-    def __init__(self, amqp_url: str) -> None:
+    def __init__(self, amqp_url: str, *, repair_after_s: float = REPAIR_AFTER_S) -> None:
+        self._repair_after_s = repair_after_s
         self._parameters = topology.connection_parameters(amqp_url)
         self._link: _Link | None = None
         self._connected = threading.Event()
@@ -102,7 +109,7 @@ class Publisher:
         attempts = 0
         while not self._closing.wait(topology.reconnect_delay_s(attempts) if attempts else 0.0):
             attempts += 1
-            link = self._link = _Link(self._parameters, self._connected.set)
+            link = self._link = _Link(self._parameters, self._connected.set, self._repair_after_s)
             if self._closing.is_set():  # it was set before there was this link to drop
                 link.close()
             link.run()
@@ -111,13 +118,18 @@ class Publisher:
             self._connected.clear()
             if not self._closing.is_set():
                 _log.warning("publisher_disconnected", error=repr(link.error), attempts=attempts)
+                if link.refused_too_long:
+                    repair(self._parameters)
 
 
 class _Link:
     """One connection's life. Everything but `call` runs in the connection's thread."""
 
-    def __init__(self, parameters: Any, on_ready: Callable[[], None]) -> None:
+    def __init__(self, parameters: Any, on_ready: Callable[[], None], repair_after_s: float) -> None:
         self.error: object = None
+        self.refused_too_long = False
+        self._refused_since_s: float | None = None
+        self._repair_after_s = repair_after_s
         self._on_ready = on_ready
         self._calls: set[threading.Event] = set()
         self._over = False
@@ -206,8 +218,21 @@ class _Link:
             if publishing.returned:
                 # A queue is gone. Everything is declared with the next connection, and not sooner: RabbitMQ moves the
                 # consumers of a queue to one of the same name made at once, and then delivers nothing to them.
-                self.error = f"{len(publishing.returned)} messages returned"
-                self._connection.close()
+                self._leave(f"{len(publishing.returned)} messages returned")
+            self._judge(refused=publishing.refused)
+
+    def _judge(self, *, refused: int) -> None:
+        """Give this connection up for a repair if every call for so long had messages that no queue would take."""
+        now_s = time.monotonic()
+        self._refused_since_s = (self._refused_since_s or now_s) if refused else None
+        if self._refused_since_s is not None and now_s - self._refused_since_s > self._repair_after_s:
+            self.refused_too_long = True
+            self._leave(f"{refused} messages refused")
+
+    def _leave(self, why: object) -> None:
+        self.error = self.error or why
+        if self._connection.is_open:
+            self._connection.close()
 
     def _returned(self, _channel: Any, _method: Any, properties: Any, _body: bytes) -> None:
         if self._publishing is not None:
@@ -218,9 +243,7 @@ class _Link:
         done.set()
 
     def _channel_closed(self, _channel: Any, reason: object) -> None:
-        self.error = self.error or reason
-        if self._connection.is_open:
-            self._connection.close()
+        self._leave(reason)
 
     def _lost(self, _connection: Any, reason: object) -> None:
         self.error = self.error or reason
@@ -237,10 +260,12 @@ class _Publishing:
         self.next = 0
         self.unanswered: dict[int, int] = {}
         self.returned: set[str] = set()
+        self.refused = 0
 
     def answer(self, tag: int, *, multiple: bool, ack: bool) -> None:
         """Take in a confirm. RabbitMQ returns a message, where it does, before it confirms it."""
         tags = [earlier for earlier in self.unanswered if earlier <= tag] if multiple else [tag]
+        self.refused += 0 if ack else len(tags)
         for answered in tags:
             index = self.unanswered.pop(answered)
             self.confirmed[index] = ack and self.messages[index].message_id not in self.returned

@@ -72,10 +72,15 @@ def declare_on(channel: Any) -> None:
         durable=True,
         arguments={"alternate-exchange": UNROUTED_EXCHANGE},
     )
-    for queue in (*map(dead_letter_queue, COMMAND_QUEUES), *COMMAND_QUEUES, AGGREGATOR_QUEUE, UNROUTED_QUEUE):
+    for queue in all_queues():
         channel.queue_declare(queue=queue, durable=True, arguments=queue_arguments(queue))
     channel.queue_bind(queue=AGGREGATOR_QUEUE, exchange=EVENTS_EXCHANGE, routing_key="payment.*")
     channel.queue_bind(queue=UNROUTED_QUEUE, exchange=UNROUTED_EXCHANGE, routing_key="")
+
+
+def all_queues() -> tuple[str, ...]:
+    """The names of all queues, a command queue after the one for its dead letters."""
+    return (*map(dead_letter_queue, COMMAND_QUEUES), *COMMAND_QUEUES, AGGREGATOR_QUEUE, UNROUTED_QUEUE)
 
 
 def queue_arguments(queue: str) -> dict[str, Any]:

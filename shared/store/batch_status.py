@@ -17,6 +17,7 @@ from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool
 
 from schemas.events import BatchEvent
+from shared.crash_points import CrashPoint, reached
 from shared.domain.batch import BatchStatus, Posting, StateCount, status, tally
 from shared.domain.payment import State
 from shared.store.statements import load
@@ -65,6 +66,8 @@ async def recompute(pool: AsyncConnectionPool, batch_ids: Iterable[UUID], *, act
     for start in range(0, len(ids), BATCHES_IN_ONE_TRANSACTION):
         async with pool.connection() as connection:
             changed += await _recompute(connection, ids[start : start + BATCHES_IN_ONE_TRANSACTION])
+        if changed:
+            reached(CrashPoint.STATUS_COMMITTED)
     for one in changed:
         # Progress is told several times a second while a batch runs: for those who look closely.
         log = _log.debug if one.events == (_PROGRESSED,) else _log.info
@@ -151,6 +154,7 @@ async def _write(
     ]
     parameters = {"batches": orjson.dumps(rows).decode(), "events": orjson.dumps(posted).decode(), "now": now}
     await connection.execute(_SQL["write"], parameters)
+    reached(CrashPoint.STATUS_WRITTEN)
     return changed
 
 

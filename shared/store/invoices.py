@@ -26,6 +26,7 @@ class OpenInvoice:
     invoice_number: str
     client_external_id: str
     client_name: str
+    clinician_name: str | None
     currency: str
     total_minor: int
     amount_due_minor: int
@@ -49,6 +50,7 @@ class OpenInvoice:
     invoice_limit_minor: int | None
     running_batch_number: int | None
     sessions_outside: int
+    selected: bool
     key_text: str
     key_number: int
 
@@ -69,13 +71,19 @@ class Matching:
 
 
 async def page(
-    connection: Connection, scope: Scope, *, wanted: dict[str, Any], show: str, order: Order
+    connection: Connection,
+    scope: Scope,
+    *,
+    wanted: dict[str, Any],
+    show: str,
+    order: Order,
+    draft_id: UUID | None = None,
 ) -> list[OpenInvoice]:
     """One page of the invoices that the filter `wanted` leaves (keys as in the SQL function `invoices_matching`)."""
     async with connection.cursor(row_factory=class_row(OpenInvoice)) as cursor:
         await cursor.execute(
             _SQL["page"],
-            {**scope.parameters(), **order.parameters(), "filter": Jsonb(wanted), "show": show},
+            {**scope.parameters(), **order.parameters(), "filter": Jsonb(wanted), "show": show, "draft_id": draft_id},
             prepare=False,
         )
         return await cursor.fetchall()

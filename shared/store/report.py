@@ -1,5 +1,6 @@
 """Typed twin of `sql/report.sql`: a batch's payments as people read them, and one payment's timeline."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Final
@@ -8,10 +9,14 @@ from uuid import UUID
 from psycopg import AsyncConnection
 from psycopg.rows import class_row
 
+from shared.domain.payment import State
+from shared.store.paging import Cursor, Order
 from shared.store.scope import Scope
 from shared.store.statements import load
 
 _SQL: Final = load("report")
+# What a person has to do something about, the most urgent first.
+_URGENT: Final = (State.SURPLUS, State.UNKNOWN, State.DECLINED, State.FAILED, State.SKIPPED)
 Connection = AsyncConnection[Any]
 
 
@@ -22,6 +27,8 @@ class ReportRow:
     id: UUID
     batch_id: UUID
     batch_number: int
+    submitted_at: datetime
+    submitted_by: str
     state: str
     amount_minor: int
     currency: str
@@ -34,6 +41,7 @@ class ReportRow:
     void_requested_at: datetime | None
     void_requested_by: str | None
     created_at: datetime
+    next_check_at: datetime | None
     finished_at: datetime | None
     invoice_external_id: str
     invoice_number: str
@@ -50,6 +58,21 @@ class ReportRow:
     processor_ref: str | None
     history_ref: str | None
     reference: str | None
+    key_text: str
+    key_number: int
+
+    @property
+    def cursor(self) -> Cursor:
+        return Cursor(text=self.key_text, number=self.key_number, id=self.id)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Payments in one of these states (or in review, with `or_in_review`) that hold this text; None: all."""
+
+    states: Sequence[State] | None = None
+    or_in_review: bool = False
+    search: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +82,7 @@ class TimelineEvent:
     from_state: str
     to_state: str
     actor: str
+    detail: dict[str, Any] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +103,27 @@ async def payments(
 ) -> list[ReportRow]:
     """The payments of one batch that this caller sees, in the order of the selection, after the payment `after`."""
     return await _rows(connection, scope, batch_id=batch_id, payment_id=None, after=after, limit=limit)
+
+
+async def page(
+    connection: Connection, scope: Scope, *, batch_id: UUID, wanted: Wanted, order: Order
+) -> list[ReportRow]:
+    """One page of a batch's payments, sorted and searched as a person asked."""
+    async with connection.cursor(row_factory=class_row(ReportRow)) as cursor:
+        await cursor.execute(
+            _SQL["page"],
+            {
+                **scope.parameters(),
+                **order.parameters(),
+                "batch_id": batch_id,
+                "states": None if wanted.states is None else list(wanted.states),
+                "or_in_review": wanted.or_in_review,
+                "search": wanted.search,
+                "urgent": list(_URGENT),
+            },
+            prepare=False,
+        )
+        return await cursor.fetchall()
 
 
 async def payment(connection: Connection, scope: Scope, *, payment_id: UUID) -> ReportRow | None:

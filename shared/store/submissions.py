@@ -87,6 +87,15 @@ class NextNumbers:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SecondPerson:
+    """Who approved a batch above the ceiling; it gets the id and the number that it waited under."""
+
+    id: UUID
+    number: int
+    approved_by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
     """What is asked for. `invoices` are upstream's ids, each once; the control totals are what the user confirmed."""
 
@@ -98,6 +107,7 @@ class Submission:
     request_sha256: bytes
     actor: str
     source: str
+    second: SecondPerson | None = None
 
 
 async def find_submitted(connection: Connection, scope: Scope, *, idempotency_key: str) -> Submitted | None:
@@ -138,12 +148,12 @@ async def blocked(connection: Connection, scope: Scope, *, invoices: Sequence[st
 
 
 async def submit(connection: Connection, scope: Scope, submission: Submission) -> Submitted | None:
-    """Write batch, payments, hints and audit entry; None if nothing was written, because an invoice cannot be charged
-    or the control totals differ.
+    """Write batch, payments, hints and audit entry; None if nothing was written, because an invoice cannot be charged,
+    the control totals differ, or the total is above the practice's ceiling and nobody approved it.
 
     Raises psycopg.errors.UniqueViolation if another submit took an invoice or the idempotency key at the same time.
     """
-    invoices = list(submission.invoices)
+    invoices, second = list(submission.invoices), submission.second
     parameters = {
         **scope.parameters(),
         "invoices": invoices,
@@ -155,6 +165,9 @@ async def submit(connection: Connection, scope: Scope, submission: Submission) -
         "request_sha256": submission.request_sha256,
         "actor": submission.actor,
         "source": submission.source,
+        "id": second.id if second else None,
+        "number": second.number if second else None,
+        "approved_by": second.approved_by if second else None,
         "first_check_s": FIRST_CHECK_S,
     }
     # Never prepared: a plan made for a few invoices would be kept for thousands.

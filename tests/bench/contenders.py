@@ -10,7 +10,7 @@ from celery import Celery
 from dramatiq.brokers.rabbitmq import RabbitmqBroker
 
 from schemas.commands import CHARGE_ACTORS, CHARGE_QUEUES
-from services.development.stack import Process, logged
+from services.development.processes import Process, logged
 from shared.messaging.publish import Outgoing, Publisher
 from tests.bench.baselines.queues import CELERY_QUEUE, CELERY_TASK, DRAMATIQ_QUEUE
 from tests.bench.ground import Place

@@ -15,8 +15,9 @@ import psycopg
 from psycopg import sql
 
 from services.development.local import free_port
+from services.development.processes import Process, answers
 from services.development.servers import Kind, Servers, development_servers
-from services.development.stack import Process, Stack, answers
+from services.development.stack import Stack
 from shared.store.migrate import migrate
 from tests.bench.stub import RESET_PATH, STATS_PATH
 from tests.rabbitmq_vhost import RabbitMQ

@@ -14,7 +14,8 @@ from urllib.parse import urlsplit
 import psycopg
 
 from services.development.local import free_port
-from services.development.stack import Process, Stack, answers
+from services.development.processes import Process, answers
+from services.development.stack import Stack
 from services.submit.auth import mint
 from tests.bench.charging import WARM_UP, first_starts, wait_finished
 from tests.bench.contenders import Contender, engine, engine_environment, feeders, workers

@@ -118,6 +118,7 @@ def test_a_new_default_pushes_out_one_that_is_not_in_the_push(database_url: str,
     assert ask(database_url, "SELECT external_id FROM payment_method WHERE is_default ORDER BY 1") == [("m2",), ("m3",)]
 
 
+@pytest.mark.unsound("its invoice is paid without a payment")
 def test_an_old_push_does_not_open_a_paid_invoice_again(database_url: str, tmp_path: Path) -> None:
     folder = write(tmp_path, export())
     land(database_url, folder)

@@ -11,7 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from services.development.stack import MODULES, Process, ProcessNotReady, Stack, logged, processes
+from services.development.processes import MODULES, Process, logged, processes
+from services.development.stack import ProcessNotReady, Stack
 from tests.waiting import eventually
 
 WORKER = """
@@ -30,7 +31,8 @@ while True:
 SUPERVISOR = """
 import json, sys
 from pathlib import Path
-from services.development.stack import Process, Stack, logged
+from services.development.processes import Process, logged
+from services.development.stack import Stack
 worker = Process(name="worker", module="worker", environment=json.loads(sys.argv[2]), ready=logged("working"))
 with Stack([worker], run_directory=Path(sys.argv[1])) as stack:
     print(stack.pid("worker"), flush=True)
@@ -81,6 +83,19 @@ def test_a_killed_process_is_started_again_after_its_own_children_are_gone(
         assert not lives(first_helper)
         assert lives(second_helper)
     assert not lives(second_helper)
+
+
+def test_an_environment_of_one_start_is_gone_with_the_next(environment: dict[str, str], tmp_path: Path) -> None:
+    def had_a_helper() -> list[bool]:
+        lines = stack.logs("worker").splitlines()
+        return [line != "helper None" for line in lines if line.startswith("helper")]
+
+    with Stack([worker(environment)], run_directory=tmp_path / "run") as stack:
+        stack.restart("worker", {"HELPER": "1"})
+        eventually(lambda: had_a_helper() == [False, True], what="the next start")
+        stack.kill("worker")
+        eventually(lambda: had_a_helper() == [False, True, False], what="and the one after it")
+        assert stack.exit_codes("worker") == [-signal.SIGKILL, -signal.SIGKILL]
 
 
 def test_processes_drain_at_the_end_and_those_the_others_need_drain_last(

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -35,12 +36,12 @@ def virtual_host(servers: Servers) -> Iterator[tuple[Servers, RabbitMQ]]:
 
 
 @contextmanager
-def running(servers: Servers, run_directory: Path) -> Iterator[Sandbox]:
-    """A whole Batchpay on `servers`, whose simulators know the cards of the sample."""
+def running(servers: Servers, run_directory: Path, **more: Any) -> Iterator[Sandbox]:
+    """A whole Batchpay on `servers`, whose simulators know the cards of the sample; `more` goes to `sandbox`."""
     with pytest.MonkeyPatch.context() as settings:
         for name, value in SETTINGS.items():
             settings.setenv(name, value)
-        with sandbox(servers, vault=SAMPLE / "vault.csv", run_directory=run_directory) as box:
+        with sandbox(servers, vault=SAMPLE / "vault.csv", run_directory=run_directory, **more) as box:
             yield box
 
 

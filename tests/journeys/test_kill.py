@@ -13,9 +13,10 @@ from urllib.error import HTTPError, URLError
 
 import pytest
 
+from services.development.processes import MODULES
 from services.development.sandbox import Sandbox
 from services.development.servers import Kind, Servers, development_servers
-from services.development.stack import MODULES, ProcessNotReady
+from services.development.stack import ProcessNotReady
 from shared.domain.words import ProcessorName
 from tests.journeys.exports import Export
 from tests.journeys.journey import Journey, database_now, end_leases, finish

@@ -8,8 +8,10 @@ import uvloop
 from shared import logs
 from shared.settings import WorkerSettings
 from shared.store.pool import open_pool
+from workers.janitor.rounds import go_round_for_ever
 from workers.janitor.sweeping import sweep_for_ever
 from workers.janitor.unclear import ACTOR, Janitor
+from workers.janitor.watching import reader, watch_invariants
 from workers.processors.registry import every_processor
 
 
@@ -19,8 +21,11 @@ async def run(settings: WorkerSettings) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     processors = every_processor(settings)
     async with open_pool(settings.database_url, process=ACTOR, most=settings.database_connections) as pool:
-        await sweep_for_ever(
-            janitor=Janitor(pool=pool, processors=processors), every_s=settings.sweep_every_s, stop=stop
+        janitor = Janitor(pool=pool, processors=processors)
+        await asyncio.gather(
+            sweep_for_ever(janitor=janitor, every_s=settings.sweep_every_s, stop=stop),
+            go_round_for_ever(janitor=janitor, every_s=settings.sweep_every_s, stop=stop),
+            watch_invariants(reader(settings.database_url, process=ACTOR), stop=stop),
         )
     for processor in processors.values():
         await processor.close()

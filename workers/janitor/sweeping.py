@@ -4,23 +4,24 @@ It needs no lock to lead: each write is decided under the row lock, so two janit
 """
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 from uuid import UUID
 
 import structlog
 
+from shared.crash_points import CrashPoint, reached
 from shared.domain import charging, sightings
 from shared.domain.answers import Seen
 from shared.domain.payment import State
 from shared.domain.snapshot import Attempt, Step
-from shared.store import batch_status, payments, sweeps
+from shared.store import batch_status, payments, resolutions, sweeps
 from shared.store.payments import Locked
 from shared.store.sweeps import Unsettled
 from shared.store.voids import ask_rest_of_batch
 from workers.evidence import TRY_AGAIN, log_steps, take_step
 from workers.janitor.reports import Reports, sighting_of
+from workers.janitor.resolving import resolve
 from workers.janitor.unclear import ACTOR, Janitor, find_out
 
 _log = structlog.get_logger()
@@ -40,9 +41,9 @@ async def sweep_for_ever(*, janitor: Janitor, every_s: float, stop: asyncio.Even
     while not stop.is_set():
         try:
             await sweep(janitor=janitor)
-            if time.monotonic() >= recompute_at:
+            if janitor.monotonic() >= recompute_at:
                 await _recompute(janitor)
-                recompute_at = time.monotonic() + _RECOMPUTE_EVERY_S
+                recompute_at = janitor.monotonic() + _RECOMPUTE_EVERY_S
         except TRY_AGAIN as error:
             _log.warning("sweep_failed", error=type(error).__name__)
         try:
@@ -57,6 +58,9 @@ async def sweep(*, janitor: Janitor) -> None:
     await _free_overdue(janitor)
     await _finish_voids(janitor)
     reports = Reports(janitor.processors)
+    async with janitor.pool.connection() as connection:
+        said = await resolutions.unanswered(connection)
+    await _abreast(said, lambda resolution: resolve(resolution, janitor=janitor, reports=reports))
     async with janitor.pool.connection() as connection:
         unclear = await sweeps.take_unclear(connection)
     await _abreast(unclear, lambda payment_id: find_out(payment_id, janitor=janitor, reports=reports))
@@ -83,7 +87,10 @@ async def _hint_again(janitor: Janitor) -> None:
     async with janitor.pool.connection() as connection:
         charges = await sweeps.hint_queued(connection)
         voids = await sweeps.hint_voiding(connection)
+        if charges or voids:
+            reached(CrashPoint.HINTS_WRITTEN)
     if charges or voids:
+        reached(CrashPoint.HINTS_COMMITTED)
         _log.info("hints_repeated", charges=charges, voids=voids)
 
 
@@ -95,6 +102,9 @@ async def _free_overdue(janitor: Janitor) -> None:
         steps = [step for row in locked if (step := _overdue(row))]
         if steps:
             await payments.write(connection, steps, actor=ACTOR, now=max(row.now for row in locked))
+            reached(CrashPoint.LEASES_WRITTEN)
+    if steps:
+        reached(CrashPoint.LEASES_COMMITTED)
     log_steps(steps)
 
 

@@ -1,25 +1,25 @@
 """Finds out what became of one charge whose outcome is not known. Looks, resends where that is safe, never guesses."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID, uuid4
 
 import psycopg
 from psycopg_pool import AsyncConnectionPool
 
 from shared.domain import charging, sightings
-from shared.domain.answers import DayReport, Found, LookupFailed, NotFound, Sighting
+from shared.domain.answers import Found, LookupFailed, NotFound, Sighting
 from shared.domain.payment import State
 from shared.domain.reviewing import review
 from shared.domain.snapshot import Attempt, Payment, Step
 from shared.domain.words import ProcessorName
 from shared.logs import working_on
-from shared.store import payments
 from shared.store.payments import Locked, Owned
 from workers.evidence import Answered, record_until_done, take_step
-from workers.janitor.reports import Reports, absence_is_final, sighting_of
+from workers.janitor.absence import Case, FinalAbsence, NotFinal, ReportShows, absence, read_case
+from workers.janitor.reports import Reports
 from workers.looking import look_up
 from workers.processors.port import Processor, Timing
 from workers.sending import Claimed, send
@@ -27,32 +27,20 @@ from workers.sending import Claimed, send
 ACTOR = "janitor"
 # The same key is sent at most this often again: Stripe stores a 500 and replays it, and then only looking helps.
 RESENDS = 3
-# A key is forgotten after a day: only then can a list that shows nothing prove that no late execution comes.
-KEY_FORGOTTEN = timedelta(hours=24)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Janitor:
-    """What the janitor needs: connections and the processors."""
+    """What the janitor needs: connections, the processors, and time."""
 
     pool: AsyncConnectionPool
     processors: Mapping[ProcessorName, Processor]
-
-
-@dataclass(frozen=True, slots=True)
-class _Case:
-    payment: Payment
-    attempt: Attempt
-    now: datetime
-
-    @property
-    def key(self) -> tuple[UUID, UUID]:
-        return self.payment.id, self.attempt.id
+    monotonic: Callable[[], float] = time.monotonic
 
 
 async def find_out(payment_id: UUID, *, janitor: Janitor, reports: Reports) -> None:
     """Look one unknown or processing charge up and take the step that the evidence allows."""
-    case = await _read(payment_id, pool=janitor.pool)
+    case = await read_case(payment_id, pool=janitor.pool, states=(State.UNKNOWN, State.PROCESSING))
     if case is None:
         return
     with working_on(
@@ -64,7 +52,7 @@ async def find_out(payment_id: UUID, *, janitor: Janitor, reports: Reports) -> N
         await _look(case, janitor=janitor, reports=reports)
 
 
-async def _look(case: _Case, *, janitor: Janitor, reports: Reports) -> None:
+async def _look(case: Case, *, janitor: Janitor, reports: Reports) -> None:
     processor = janitor.processors[case.payment.processor]
     look = await look_up(processor, case.payment, case.attempt)
     match look:
@@ -72,24 +60,11 @@ async def _look(case: _Case, *, janitor: Janitor, reports: Reports) -> None:
             await _record_sighting(case, look.sighting, pool=janitor.pool)
         case LookupFailed():
             await _look_later(case, f"lookup failed: {look.code}", pool=janitor.pool)
-        case NotFound() if processor.timing.key_lifetime is not None:
-            await _not_found_under_key(case, look, processor, janitor=janitor)
         case NotFound():
-            await _not_found_without_key(case, processor, janitor=janitor, reports=reports)
+            await _not_found(case, look, processor, janitor=janitor, reports=reports)
 
 
-async def _read(payment_id: UUID, *, pool: AsyncConnectionPool) -> _Case | None:
-    async with pool.connection() as connection:
-        locked = await payments.lock(connection, [payment_id])
-        if not locked or locked[0].payment.state not in (State.UNKNOWN, State.PROCESSING):
-            return None
-        row = locked[0]
-        assert row.payment.current_attempt
-        attempt_id = row.payment.current_attempt
-        return _Case(row.payment, (await payments.attempts(connection, [attempt_id]))[attempt_id], row.now)
-
-
-async def _record_sighting(case: _Case, sighting: Sighting, *, pool: AsyncConnectionPool) -> None:
+async def _record_sighting(case: Case, sighting: Sighting, *, pool: AsyncConnectionPool) -> None:
     def decide(row: Locked, attempt: Attempt) -> Step | None:
         unchanged = row.payment.version == case.payment.version
         step = sightings.seen(row.payment, attempt, sighting, unchanged=unchanged, now=row.now)
@@ -101,7 +76,7 @@ async def _record_sighting(case: _Case, sighting: Sighting, *, pool: AsyncConnec
         await _contradiction(case, sighting, pool=pool)
 
 
-async def _contradiction(case: _Case, sighting: Sighting, *, pool: AsyncConnectionPool) -> None:
+async def _contradiction(case: Case, sighting: Sighting, *, pool: AsyncConnectionPool) -> None:
     """The processor shows under this reference a charge that it has shown for another one: people must look."""
     reason = f"the processor's {sighting.processor_ref} is already known for another charge"
     await take_step(pool, *case.key, lambda row, attempt: review(row.payment, attempt, reason), actor=ACTOR)
@@ -113,11 +88,11 @@ def _later(row: Locked, attempt: Attempt, fact: str) -> Step | None:
     return sightings.looked(row.payment, attempt, detail=fact, now=row.now)
 
 
-async def _look_later(case: _Case, fact: str, *, pool: AsyncConnectionPool) -> None:
+async def _look_later(case: Case, fact: str, *, pool: AsyncConnectionPool) -> None:
     await take_step(pool, *case.key, lambda row, attempt: _later(row, attempt, fact), actor=ACTOR)
 
 
-async def _absent(case: _Case, as_of: datetime, *, pool: AsyncConnectionPool) -> None:
+async def _absent(case: Case, as_of: datetime, *, pool: AsyncConnectionPool) -> None:
     """Absence is final, unless something was written since before the look: then it is looked at again."""
 
     def decide(row: Locked, attempt: Attempt) -> Step | None:
@@ -128,16 +103,16 @@ async def _absent(case: _Case, as_of: datetime, *, pool: AsyncConnectionPool) ->
     await take_step(pool, *case.key, decide, actor=ACTOR)
 
 
-# --- With an idempotency key (Stripe) ---------------------------------------------------------------------------------
-
-
-async def _not_found_under_key(case: _Case, look: NotFound, processor: Processor, *, janitor: Janitor) -> None:
-    if case.now - case.attempt.last_send_at >= KEY_FORGOTTEN:
-        await _absent(case, look.as_of, pool=janitor.pool)
-    elif may_resend(case.payment, case.attempt, processor.timing, now=case.now):
-        await _resend(case, processor, janitor=janitor)
-    else:
-        await _look_later(case, "not found", pool=janitor.pool)
+async def _not_found(case: Case, look: NotFound, processor: Processor, *, janitor: Janitor, reports: Reports) -> None:
+    match await absence(case, look, processor.timing, reports=reports, pool=janitor.pool):
+        case FinalAbsence(as_of=as_of):
+            await _absent(case, as_of, pool=janitor.pool)
+        case ReportShows(sighting=sighting):
+            await _record_sighting(case, sighting, pool=janitor.pool)
+        case NotFinal() if may_resend(case.payment, case.attempt, processor.timing, now=case.now):
+            await _resend(case, processor, janitor=janitor)
+        case NotFinal(fact=fact):
+            await _look_later(case, fact, pool=janitor.pool)
 
 
 def may_resend(payment: Payment, attempt: Attempt, timing: Timing, *, now: datetime) -> bool:
@@ -156,8 +131,8 @@ def may_resend(payment: Payment, attempt: Attempt, timing: Timing, *, now: datet
     )
 
 
-async def _resend(case: _Case, processor: Processor, *, janitor: Janitor) -> None:
-    began_s, token = time.monotonic(), uuid4()
+async def _resend(case: Case, processor: Processor, *, janitor: Janitor) -> None:
+    began_s, token = janitor.monotonic(), uuid4()
 
     def decide(row: Locked, attempt: Attempt) -> Step | None:
         if row.payment.version != case.payment.version or not may_resend(
@@ -173,29 +148,9 @@ async def _resend(case: _Case, processor: Processor, *, janitor: Janitor) -> Non
     if step is None:
         return None
     owned = Owned(case.payment.id, token, case.attempt.id, case.attempt.request_text)
-    answer = await send(Claimed(owned, began_s), processor.charge, budget=processor.timing.send_budget)
+    answer = await send(
+        Claimed(owned, began_s, janitor.monotonic), processor.charge, budget=processor.timing.send_budget
+    )
     answered = Answered(owned.payment_id, owned.attempt_id, token, answer)
     await record_until_done([answered], pool=janitor.pool, actor=ACTOR)
     return None
-
-
-# --- Without one (Vantage) --------------------------------------------------------------------------------------------
-
-
-async def _not_found_without_key(case: _Case, processor: Processor, *, janitor: Janitor, reports: Reports) -> None:
-    payment, timing = case.payment, processor.timing
-    read = await _reports_of(case, timing, reports)
-    if not read:
-        return await _look_later(case, "not found", pool=janitor.pool)
-    sighting = sighting_of(read, case.attempt.reference)
-    if sighting:
-        return await _record_sighting(case, sighting, pool=janitor.pool)
-    if await absence_is_final(read, processor=payment.processor, account=payment.account, pool=janitor.pool):
-        return await _absent(case, max(report.as_of for report in read), pool=janitor.pool)
-    return await _look_later(case, "not found, and its settlement report is not complete", pool=janitor.pool)
-
-
-async def _reports_of(case: _Case, timing: Timing, reports: Reports) -> list[DayReport] | None:
-    return await reports.of_send(
-        case.payment.processor, case.payment.account, case.attempt.last_send_at, timing.total_deadline
-    )

@@ -8,6 +8,7 @@ Out-of-band events (POST /_control/faults), each with `account`, and `payment_in
 | webhooks | url, secret | signed events go there from now on; an empty url stops them |
 | redeliver | | every event again, newest first |
 | deauthorize, authorize | | the practice revokes or gives back our access: 403 |
+| charge | amount_minor, reference | somebody charges without us; it bears the reference, or none |
 | refund | amount_minor | somebody refunds in the dashboard |
 | refund_failed | refund | the bank sends the money back |
 | dispute, dispute_closed | won | a chargeback comes, and ends |
@@ -27,8 +28,9 @@ from workers.simulators.core import Core
 from workers.simulators.launch import read_launch, run
 from workers.simulators.ledger import Entry, Move
 from workers.simulators.stripe_api import Wire, charged, create_intent
-from workers.simulators.stripe_book import Book
+from workers.simulators.stripe_book import Book, Wanted
 from workers.simulators.stripe_idempotency import LIFETIME, Keys
+from workers.simulators.stripe_lists import list_disputes
 from workers.simulators.stripe_objects import dispute_of, intent_of, refund_of
 from workers.simulators.stripe_reads import (
     create_refund,
@@ -55,6 +57,7 @@ _ROUTES: tuple[tuple[str, str, _Route], ...] = (
     ("GET", "/v1/refunds", list_refunds),
     ("GET", "/v1/refunds/{ref}", get_refund),
     ("GET", "/v1/charges/{ref}", get_charge),
+    ("GET", "/v1/disputes", list_disputes),
     ("GET", "/v1/payment_methods/{ref}", get_method),
 )
 
@@ -126,6 +129,8 @@ def _happen(wire: Wire, webhooks: Webhooks, event: Mapping[str, Any]) -> Mapping
             wire.refused_accounts.add(event["account"])
         case "authorize":
             wire.refused_accounts.discard(event["account"])
+        case "charge":
+            return intent_of(wire.book.charge(_outside(event)))
         case "refund_failed":
             refund = wire.book.find(event["account"], event["refund"])
             if refund is None:
@@ -134,6 +139,21 @@ def _happen(wire: Wire, webhooks: Webhooks, event: Mapping[str, Any]) -> Mapping
         case _:
             return _happen_to_charge(wire.book, _charge(wire, event), event)
     return {"event": event["event"]}
+
+
+def _outside(event: Mapping[str, Any]) -> Wanted:
+    reference = str(event.get("reference", ""))
+    return Wanted(
+        account=event["account"],
+        reference=reference,
+        fingerprint="",
+        customer="cus_outside",
+        token="pm_card_visa",  # noqa: S106 - Stripe's public test card
+        amount_minor=int(event["amount_minor"]),
+        currency="usd",
+        types=["card"],
+        metadata={"reference": reference} if reference else {},
+    )
 
 
 def _happen_to_charge(book: Book, charge: Entry, event: Mapping[str, Any]) -> Mapping[str, Any]:

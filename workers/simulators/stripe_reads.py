@@ -1,6 +1,5 @@
 """The simulated Stripe's other routes: reading payment intents and payment methods, refunding."""
 
-import math
 from collections.abc import Mapping
 
 from aiohttp import web
@@ -8,7 +7,8 @@ from aiohttp import web
 from workers.simulators.ledger import Entry, Move
 from workers.simulators.stripe_api import Wire
 from workers.simulators.stripe_errors import Answer, invalid, missing
-from workers.simulators.stripe_objects import charge_of, created_of, intent_of, list_of, refund_of
+from workers.simulators.stripe_lists import refunds_of_account, within
+from workers.simulators.stripe_objects import charge_of, intent_of, list_of, refund_of
 from workers.simulators.stripe_requests import metadata_of
 from workers.simulators.stripe_tables import TEST_METHODS
 from workers.simulators.vault import Method
@@ -76,6 +76,8 @@ async def list_refunds(wire: Wire, request: web.Request) -> web.StreamResponse:
         return entered
     caller, query = entered
     ref = query.get("payment_intent") or query.get("charge") or ""
+    if not ref:
+        return wire.respond(refunds_of_account(wire, caller.account, query, request.path))
     charge = wire.book.find(caller.account, ref)
     if charge is None:
         return wire.respond(missing("payment_intent", ref, "payment_intent"))
@@ -121,10 +123,7 @@ def _intents(wire: Wire, account: str, query: Mapping[str, str]) -> Answer:
     limit = int(query.get("limit", DEFAULT_ROWS))
     if not 1 <= limit <= MOST_ROWS:
         return invalid("This value must be between 1 and 100 (inclusive).", param="limit")
-    since, until = float(query.get("created[gte]", 0)), float(query.get("created[lte]", math.inf))
-    found = [
-        entry for entry in wire.book.intents(account, query.get("customer", "")) if since <= created_of(entry) <= until
-    ]
+    found = [entry for entry in wire.book.intents(account, query.get("customer", "")) if within(query, entry)]
     after = query.get("starting_after")
     if after is not None:
         places = [place for place, entry in enumerate(found) if entry.processor_ref == after]
@@ -137,7 +136,9 @@ def _intents(wire: Wire, account: str, query: Mapping[str, str]) -> Answer:
 
 
 def _expands(query: Mapping[str, str], field: str) -> bool:
-    return any(name.startswith("expand[") and value == field for name, value in query.items())
+    """Whether a field is expanded, itself or for the sake of what is in it."""
+    wanted = [value for name, value in query.items() if name.startswith("expand[")]
+    return any(value == field or value.startswith(f"{field}.") for value in wanted)
 
 
 def _refundable(wire: Wire, account: str, form: Mapping[str, str]) -> tuple[Entry, int] | Answer:

@@ -1,9 +1,10 @@
 """The simulated Vantage: ProtectPay over REST, ProPay over XML and the reports, on one port.
 
 Run it with `python -m workers.simulators.vantage --port 8101 --vault vault.csv`. Out-of-band events
-(POST /_control/faults): `void`, `refund`, `chargeback` and `submit_early` with `account` and `reference`;
-`funds` with `account` and `amount_minor`; `report_row` with `reference` and `action` (drop, double, amount with
-`amount_minor`, none); `switch` with `name` and `value` of a `Switches` field.
+(POST /_control/faults): `charge` with `account`, `amount_minor` and perhaps `reference`, made without us; `void`,
+`refund`, `chargeback` and `submit_early` with `account` and `reference`; `funds` with `account` and `amount_minor`;
+`report_row` with `reference` and `action` (drop, double, amount with `amount_minor`, none); `switch` with `name` and
+`value` of a `Switches` field.
 """
 
 from collections.abc import Callable, Mapping
@@ -20,11 +21,12 @@ from workers.simulators import control
 from workers.simulators.core import Core
 from workers.simulators.launch import read_launch, run
 from workers.simulators.ledger import Entry, Move
-from workers.simulators.vantage_book import Book
+from workers.simulators.vantage_book import Book, Order
 from workers.simulators.vantage_report import Report
 from workers.simulators.vantage_rest import Rest
 from workers.simulators.vantage_tables import Credentials, Switches
 from workers.simulators.vantage_xml import Xml
+from workers.simulators.vault import Method
 
 # Room for the control call that stores 50,000 methods; no request of the wire comes near it.
 _MAX_BODY = 16 * 1024 * 1024
@@ -97,6 +99,20 @@ def _charge_of(book: Book, event: Mapping[str, Any]) -> Entry:
     raise ValueError(f"no charge took money under {event['reference']!r} in account {event['account']!r}")
 
 
+def _charge(book: Book, event: Mapping[str, Any]) -> None:
+    account = str(event["account"])
+    order = Order(
+        method=Method(account, "outside", "outside"),
+        account=account,
+        amount_minor=int(event["amount_minor"]),
+        currency="USD",
+        invoice=str(event.get("reference", "")),
+    )
+    outcome = book.charge(order, book.core.clock.now())
+    if outcome.code:
+        raise ValueError(f"the charge was refused with {outcome.code}")
+
+
 def _void(book: Book, event: Mapping[str, Any]) -> None:
     code = book.void(_charge_of(book, event), book.core.clock.now())
     if code:
@@ -137,6 +153,7 @@ def _switch(book: Book, event: Mapping[str, Any]) -> None:
 
 _EVENTS: Mapping[str, Callable[[Book, Mapping[str, Any]], None]] = MappingProxyType(
     {
+        "charge": _charge,
         "void": _void,
         "refund": _refund,
         "chargeback": _chargeback,

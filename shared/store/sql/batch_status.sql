@@ -38,7 +38,8 @@ WITH x AS (
     in_review = x.in_review, updated_at = %(now)s,
     finished_at = CASE WHEN x.became_finished THEN %(now)s ELSE b.finished_at END,
     posted_at = CASE WHEN x.became_posted THEN %(now)s ELSE b.posted_at END
-  FROM x WHERE b.id = x.id
+  -- ANY: an index scan also while there are few batches and a join would read them all.
+  FROM x WHERE b.id = x.id AND b.id = ANY (ARRAY(SELECT x.id FROM x))
 ), told AS (
   INSERT INTO outbox (lane, batch_id, routing_key, body)
   SELECT 'event', e.batch_id, e.routing_key, e.body
@@ -56,7 +57,7 @@ UPDATE batch SET updated_at = clock_timestamp() WHERE id = ANY(%(ids)s);
 -- step came after (a refund, a late finding). Bounded: the index of pending batches, and the newest events.
 (SELECT b.id
  FROM batch b
- WHERE b.posting = 'pending' AND b.updated_at < clock_timestamp() - %(stale_after)s::interval
+ WHERE b.posting = 'pending' AND b.updated_at < statement_timestamp() - %(stale_after)s::interval
  ORDER BY b.updated_at
  LIMIT %(limit)s)
 UNION

@@ -7,6 +7,9 @@ SELECT b.*, NULL::jsonb AS own_counts, '' AS key_text, (extract(epoch FROM b.sub
 FROM batch b
 WHERE b.practice_id = %(practice_id)s
   AND (%(posting)s::text IS NULL OR b.posting = %(posting)s)
+  AND (%(search)s::text IS NULL OR 'bp-' || b.number = lower(%(search)s) OR b.number::text = %(search)s
+    OR strpos(fold(b.payment_number), fold(%(search)s)) > 0
+    OR %(search_number)s::bigint BETWEEN b.first_payment_number AND b.last_payment_number)
   AND (%(after_id)s::uuid IS NULL OR (b.submitted_at, b.id)
     < (timestamptz 'epoch' + %(after_number)s::bigint * interval '1 microsecond', %(after_id)s))
 ORDER BY b.submitted_at DESC, b.id DESC
@@ -23,6 +26,9 @@ WITH keyed AS (
       WHEN 'unfinished' THEN b.unfinished_minor ELSE 0 END AS key_number
   FROM batch b
   WHERE b.practice_id = %(practice_id)s AND (%(posting)s::text IS NULL OR b.posting = %(posting)s)
+    AND (%(search)s::text IS NULL OR 'bp-' || b.number = lower(%(search)s) OR b.number::text = %(search)s
+      OR strpos(fold(b.payment_number), fold(%(search)s)) > 0
+      OR %(search_number)s::bigint BETWEEN b.first_payment_number AND b.last_payment_number)
 )
 SELECT k.*, NULL::jsonb AS own_counts
 FROM keyed k
@@ -52,6 +58,8 @@ CROSS JOIN LATERAL (
 WHERE b.practice_id = %(practice_id)s AND own.counts IS NOT NULL
   AND (%(posting)s::text IS NULL OR own.pending = (%(posting)s = 'pending'))
   AND (%(id)s::uuid IS NULL OR b.id = %(id)s) AND (%(number)s::bigint IS NULL OR b.number = %(number)s)
+  -- Not by payment number: it is not shown to who sees own clients only.
+  AND (%(search)s::text IS NULL OR 'bp-' || b.number = lower(%(search)s) OR b.number::text = %(search)s)
   AND (%(after_id)s::uuid IS NULL OR (b.submitted_at, b.id)
     < (timestamptz 'epoch' + %(after_number)s::bigint * interval '1 microsecond', %(after_id)s))
 ORDER BY b.submitted_at DESC, b.id DESC
@@ -63,3 +71,17 @@ FROM batch b
 WHERE b.practice_id = %(practice_id)s
   AND (%(id)s::uuid IS NULL OR b.id = %(id)s) AND (%(number)s::bigint IS NULL OR b.number = %(number)s)
   AND coalesce(%(id)s::text, %(number)s::text) IS NOT NULL
+
+-- name: breakdown
+-- What the progress line and the error marker of these batches tell.
+SELECT p.batch_id, p.state, p.reason_code, p.review_reason IS NOT NULL AS in_review, count(*) AS payments,
+  sum(p.amount_minor)::bigint AS amount_minor
+FROM payment p
+JOIN client c ON c.id = p.client_id
+WHERE p.practice_id = %(practice_id)s AND p.batch_id = ANY (%(batch_ids)s::uuid[])
+  AND (%(clinician_id)s::uuid IS NULL OR c.clinician_id = %(clinician_id)s)
+GROUP BY 1, 2, 3, 4
+
+-- name: counts
+SELECT count(*) FILTER (WHERE posting = 'pending') AS pending, count(*) FILTER (WHERE posting = 'posted') AS posted
+FROM batch WHERE practice_id = %(practice_id)s

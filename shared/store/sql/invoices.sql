@@ -5,25 +5,33 @@ WITH keyed AS (
   SELECT e.*,
     CASE %(sort)s::text
       WHEN 'client' THEN fold(e.client_name) WHEN 'invoice' THEN fold(e.invoice_number)
+      WHEN 'clinician' THEN coalesce(fold(e.clinician_name), '')
       WHEN 'card' THEN fold(concat_ws(' ', e.brand, e.last4)) ELSE '' END COLLATE "C" AS key_text,
     coalesce(CASE %(sort)s::text
       WHEN 'amount' THEN e.amount_due_minor WHEN 'sessions' THEN e.session_count
       WHEN 'service_date' THEN e.first_service_on - date '1900-01-01' END, -1)::bigint AS key_number
   FROM invoices_matching(%(practice_id)s::uuid, %(clinician_id)s::uuid, %(filter)s::jsonb) e
-  WHERE CASE %(show)s::text WHEN 'ready' THEN e.reasons = '{}' WHEN 'blocked' THEN e.reasons <> '{}' ELSE true END
+  WHERE CASE %(show)s::text
+    WHEN 'ready' THEN e.reasons = '{}' WHEN 'blocked' THEN e.reasons <> '{}'
+    WHEN 'selected' THEN e.invoice_id IN (
+      SELECT d.invoice_id FROM draft_invoice d WHERE d.draft_id = %(draft_id)s AND NOT d.cleared)
+    ELSE true END
 )
-SELECT k.invoice_id, k.invoice_external_id, k.invoice_number, k.client_external_id, k.client_name, k.currency,
+SELECT k.invoice_id, k.invoice_external_id, k.invoice_number, k.client_external_id, k.client_name, k.clinician_name,
+  k.currency,
   k.total_minor, k.amount_due_minor, k.issued_on, k.first_service_on, k.last_service_on, k.session_count,
   k.reopened_at, k.method_id IS NOT NULL AS has_method, k.method_type, k.brand, k.last4, k.exp_month, k.exp_year,
   k.method_processor, k.processor, k.reasons, pr.name AS practice_name, pr.currency AS practice_currency, pr.locale,
-  pr.invoice_limit_minor, running.number AS running_batch_number,
+  pr.invoice_limit_minor,
+  (SELECT running.number FROM batch running WHERE running.id = k.running_batch_id) AS running_batch_number,
   (SELECT count(*) FROM session s
    WHERE s.invoice_id = k.invoice_id AND (s.service_date < (%(filter)s::jsonb ->> 'service_from')::date
      OR s.service_date > (%(filter)s::jsonb ->> 'service_to')::date))::integer AS sessions_outside,
+  EXISTS (SELECT FROM draft_invoice d
+          WHERE d.draft_id = %(draft_id)s AND d.invoice_id = k.invoice_id AND NOT d.cleared) AS selected,
   k.key_text, k.key_number
 FROM keyed k
 JOIN practice pr ON pr.id = k.practice_id
-LEFT JOIN batch running ON running.id = k.running_batch_id
 WHERE %(after_id)s::uuid IS NULL OR CASE WHEN %(descending)s
   THEN (k.key_text, k.key_number, k.invoice_id) < (%(after_text)s COLLATE "C", %(after_number)s, %(after_id)s)
   ELSE (k.key_text, k.key_number, k.invoice_id) > (%(after_text)s COLLATE "C", %(after_number)s, %(after_id)s) END

@@ -64,7 +64,7 @@ SELECT p.id FROM payment p WHERE p.token = ANY(%(cards)s) AND p.state = 'queued'
 -- name: resting_cards
 SELECT token FROM payment
 WHERE token = ANY(%(cards)s) AND state = 'declined' AND reason_category = 'soft'
-  AND finished_at > clock_timestamp() - %(within)s::interval
+  AND finished_at > statement_timestamp() - %(within)s::interval
 GROUP BY token HAVING count(*) >= %(declines)s;
 
 -- name: hold_account

@@ -53,21 +53,26 @@ WITH selected AS MATERIALIZED (
   SELECT count(*) AS total, sum(amount_due_minor)::bigint AS total_minor FROM selected
 ), numbered AS (
   UPDATE practice SET
-    last_batch_number = last_batch_number + 1,
+    last_batch_number = last_batch_number + CASE WHEN %(number)s::bigint IS NULL THEN 1 ELSE 0 END,
     last_payment_number = last_payment_number
       + CASE WHEN %(payment_number)s::text IS NULL THEN weighed.total ELSE 0 END
   FROM weighed
   WHERE practice.id = %(practice_id)s AND weighed.total = cardinality(%(invoices)s::text[])
     AND weighed.total = %(control_count)s AND weighed.total_minor = %(control_minor)s
+    -- Above the ceiling nothing is submitted without the second person, whoever forgets to ask.
+    AND (weighed.total_minor <= practice.approval_ceiling_minor OR practice.approval_ceiling_minor IS NULL
+      OR %(approved_by)s::text IS NOT NULL)
   RETURNING practice.id, last_batch_number, last_payment_number, processor, processor_account, currency,
     weighed.total, weighed.total_minor
 ), new_batch AS (
-  INSERT INTO batch (practice_id, number, processor, processor_account, currency, payment_number, first_payment_number,
-    last_payment_number, submitted_by, idempotency_key, request_sha256, total, total_minor, unfinished, unfinished_minor)
-  SELECT id, last_batch_number, processor, processor_account, currency, %(payment_number)s,
+  INSERT INTO batch (id, practice_id, number, processor, processor_account, currency, payment_number,
+    first_payment_number, last_payment_number, submitted_by, approved_by, approved_at, idempotency_key, request_sha256,
+    total, total_minor, unfinished, unfinished_minor)
+  SELECT coalesce(%(id)s::uuid, uuid7()), id, coalesce(%(number)s::bigint, last_batch_number), processor, processor_account, currency, %(payment_number)s,
     CASE WHEN %(payment_number)s::text IS NULL THEN last_payment_number - total + 1 END,
     CASE WHEN %(payment_number)s::text IS NULL THEN last_payment_number END,
-    %(actor)s, %(idempotency_key)s, %(request_sha256)s, total, total_minor, total, total_minor
+    %(actor)s, %(approved_by)s, CASE WHEN %(approved_by)s::text IS NOT NULL THEN clock_timestamp() END,
+    %(idempotency_key)s, %(request_sha256)s, total, total_minor, total, total_minor
   FROM numbered
   RETURNING *
 ), new_payments AS (
@@ -109,12 +114,19 @@ WITH used AS (
     AND (%(before)s::timestamptz IS NULL OR b.submitted_at < %(before)s)
 ), visible AS (
   SELECT u.number AS batch_number, u.submitted_at, i.number AS invoice_number, c.name AS client_name
-  FROM used u
-  JOIN payment p ON p.batch_id = u.id AND p.number = %(number)s
+  -- The latest first, one at a time: a number that is typed every evening is in all of them.
+  FROM (SELECT * FROM used ORDER BY submitted_at DESC) u
+  CROSS JOIN LATERAL (
+    SELECT p.invoice_id, p.client_id
+    FROM payment p JOIN client c ON c.id = p.client_id
+    WHERE p.batch_id = u.id AND p.number = %(number)s
+      AND (%(clinician_id)s::uuid IS NULL OR c.clinician_id = %(clinician_id)s)
+    ORDER BY p.id
+    LIMIT 1
+  ) p
   JOIN invoice i ON i.id = p.invoice_id
   JOIN client c ON c.id = p.client_id
-  WHERE %(clinician_id)s::uuid IS NULL OR c.clinician_id = %(clinician_id)s
-  ORDER BY u.submitted_at DESC, p.id
+  ORDER BY u.submitted_at DESC
   LIMIT 1
 )
 SELECT (SELECT sum(payments) FROM used)::bigint AS payments, v.batch_number, v.submitted_at, v.invoice_number, v.client_name,

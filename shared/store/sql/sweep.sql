@@ -1,5 +1,6 @@
 -- What the janitor looks for. Taking a row moves its date, so that two janitors share the work and a janitor that dies
--- delays it by minutes only.
+-- delays it by minutes only. Due is what was due when the statement began: no index is searched for clock_timestamp(),
+-- which moves on while a statement runs.
 
 -- name: hint_queued
 -- Queued payments whose hint may be lost. Where hints of the batch and lane still wait in the outbox, nothing is lost.
@@ -7,7 +8,7 @@ WITH late AS MATERIALIZED (
   SELECT p.id, p.batch_id, p.processor, EXISTS (
     SELECT FROM outbox o WHERE o.lane = 'charge.' || p.processor AND o.batch_id = p.batch_id) AS waiting
   FROM payment p
-  WHERE p.state = 'queued' AND p.next_check_at <= clock_timestamp() AND p.due_at <= clock_timestamp()
+  WHERE p.state = 'queued' AND p.next_check_at <= statement_timestamp() AND p.due_at <= clock_timestamp()
   ORDER BY p.next_check_at LIMIT %(limit)s
   FOR UPDATE SKIP LOCKED
 ),
@@ -28,7 +29,7 @@ SELECT
 -- name: hint_voiding
 WITH late AS MATERIALIZED (
   SELECT p.id, p.batch_id FROM payment p
-  WHERE p.state = 'voiding' AND p.next_check_at <= clock_timestamp()
+  WHERE p.state = 'voiding' AND p.next_check_at <= statement_timestamp()
   ORDER BY p.next_check_at LIMIT %(limit)s
   FOR UPDATE SKIP LOCKED
 ),
@@ -52,7 +53,7 @@ SELECT id FROM payment WHERE on_wire AND state = 'unknown' AND lease_until <= cl
 -- Charges whose outcome is to be looked up now.
 WITH due AS MATERIALIZED (
   SELECT p.id FROM payment p
-  WHERE p.state IN ('unknown', 'processing') AND p.next_check_at <= clock_timestamp()
+  WHERE p.state IN ('unknown', 'processing') AND p.next_check_at <= statement_timestamp()
   ORDER BY p.next_check_at LIMIT %(limit)s
   FOR UPDATE SKIP LOCKED
 )
@@ -64,7 +65,7 @@ RETURNING p.id;
 -- Approved charges whose settlement is to be looked for now.
 WITH due AS MATERIALIZED (
   SELECT p.id FROM payment p
-  WHERE p.state = 'approved' AND p.next_check_at <= clock_timestamp()
+  WHERE p.state = 'approved' AND p.next_check_at <= statement_timestamp()
   ORDER BY p.next_check_at LIMIT %(limit)s
   FOR UPDATE SKIP LOCKED
 )
@@ -77,7 +78,8 @@ RETURNING p.id, a.id, p.processor, p.account, a.reference, a.last_send_at;
 SELECT a.reference FROM attempt a
 WHERE a.processor = %(processor)s AND a.account = %(account)s AND a.kind = 'charge'
   AND a.outcome IN ('approved', 'settled')
-  AND a.first_send_at >= %(first)s AND a.last_send_at < %(last)s;
+  -- The second bound follows from the third; the index by day is searched for it.
+  AND a.first_send_at >= %(first)s AND a.first_send_at < %(last)s AND a.last_send_at < %(last)s;
 
 -- name: look_now
 -- Bring every look at an unfinished charge forward, after an outage of a processor or in a demonstration.

@@ -1,0 +1,128 @@
+"""`batchpay review`: the payments that only a person can settle, and what the person says about them."""
+
+import asyncio
+import json
+from dataclasses import asdict
+from typing import Annotated, Any, Final
+from uuid import UUID
+
+import psycopg
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from shared.domain import money
+from shared.domain.resolving import Verdict, suggestion
+from shared.settings import Settings
+from shared.store import resolutions
+from shared.store.resolutions import Answer, UnderReview
+
+app = typer.Typer(no_args_is_help=True, help="Payments that only a person can settle.")
+
+_SOURCE: Final = "batchpay review"
+# A lookup may take as long as a charge; a janitor that is away for longer is not running.
+_ANSWERED_WITHIN_S: Final = 120.0
+_ASK_AGAIN_S: Final = 0.2
+
+
+@app.command("list")
+def list_(
+    *,
+    practice: Annotated[str | None, typer.Option(help="Upstream's id of one practice.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the list as JSON.")] = False,
+) -> None:
+    """List the payments under review with the reason and what can be done."""
+    rows = asyncio.run(_listed(practice))
+    if as_json:
+        typer.echo(json.dumps([_as_json(row) for row in rows], indent=2, default=str))
+    else:
+        _print(rows)
+
+
+@app.command()
+def resolve(
+    payment: Annotated[UUID, typer.Argument(help="The payment's id.")],
+    verdict: Annotated[str, typer.Argument(help="charged, not-executed or acknowledged.", metavar="VERDICT")],
+    reference: Annotated[str | None, typer.Argument(help="The processor's number of the charge, if charged.")] = None,
+    *,
+    by: Annotated[str, typer.Option(help="Who says so; it is written to the audit log.")],
+    note: Annotated[str, typer.Option(help="How it is known.")],
+) -> None:
+    """Say what became of a payment. The janitor looks at the processor first; exit code 1 if it refuses."""
+    said = _verdict(verdict, reference)
+    if not by.strip() or not note.strip():
+        raise typer.BadParameter("--by and --note must say something")
+    answer = asyncio.run(_resolve(payment, said, reference, by=by.strip(), note=note.strip()))
+    if answer is None:
+        typer.echo(f"There is no payment {payment}.", err=True)
+    elif not answer.answered:
+        typer.echo(
+            "No janitor has answered yet. It is written down: `batchpay review list` shows the outcome.", err=True
+        )
+    elif answer.refusal:
+        typer.echo(f"Refused: {answer.refusal}.", err=True)
+    else:
+        typer.echo(f"Resolved: {verdict}.")
+        return
+    raise typer.Exit(1)
+
+
+def _verdict(word: str, reference: str | None) -> Verdict:
+    words = {verdict.replace("_", "-"): verdict for verdict in Verdict}
+    if word not in words:
+        raise typer.BadParameter(f"{word!r} is none of {', '.join(words)}")
+    if (words[word] is Verdict.CHARGED) != bool(reference):
+        raise typer.BadParameter("charged needs the processor's reference, and nothing else takes one")
+    return words[word]
+
+
+async def _listed(practice: str | None) -> list[UnderReview]:
+    async with await psycopg.AsyncConnection.connect(Settings().database_url) as connection:
+        return await resolutions.listed(connection, practice=practice)
+
+
+async def _resolve(payment: UUID, verdict: Verdict, reference: str | None, *, by: str, note: str) -> Answer | None:
+    async with await psycopg.AsyncConnection.connect(Settings().database_url, autocommit=True) as connection:
+        asked = await resolutions.ask(
+            connection, payment, verdict=verdict, processor_ref=reference, note=note, asked_by=by, source=_SOURCE
+        )
+        if asked is None:
+            return None
+        try:
+            async with asyncio.timeout(_ANSWERED_WITHIN_S):
+                return await _answered(connection, asked)
+        except TimeoutError:
+            return Answer(answered=False, refusal=None)
+
+
+async def _answered(connection: psycopg.AsyncConnection[Any], asked: UUID) -> Answer:
+    while True:
+        answer = await resolutions.answer_of(connection, asked)
+        if answer.answered:
+            return answer
+        await asyncio.sleep(_ASK_AGAIN_S)
+
+
+def _as_json(row: UnderReview) -> dict[str, Any]:
+    return {**asdict(row), "suggestion": suggestion(row.state, row.processor)}
+
+
+def _print(rows: list[UnderReview]) -> None:
+    console = Console()
+    if not rows:
+        console.print("Nothing is under review.")
+        return
+    table = Table("payment", "practice", "batch", "amount", "state", "our reference", "reason", "suggestion")
+    for row in rows:
+        amount = money.words(row.amount_minor, row.currency)
+        table.add_row(
+            str(row.id),
+            row.practice,
+            f"BP-{row.batch_number}",
+            amount,
+            row.state,
+            row.reference or "",
+            row.reason,
+            suggestion(row.state, row.processor),
+        )
+    console.print(table)

@@ -1,0 +1,46 @@
+"""The console: an application of its own under `/console`, so that its failures are pages and not JSON."""
+
+from typing import Any, Final
+
+from fastapi import Depends, FastAPI
+from starlette.staticfiles import StaticFiles
+
+from services.submit.auth import Verifier
+from services.submit.console import (
+    account,
+    approvals,
+    confirm,
+    downloads,
+    drafts,
+    failures,
+    history,
+    live,
+    payment,
+    report,
+    review,
+    selection,
+    sign_in,
+    voids,
+)
+from services.submit.console.headers import Headers
+from services.submit.console.limits import Limiter
+from services.submit.console.pages import FOLDER
+from services.submit.console.session import check_csrf
+
+MODULES: Final[tuple[Any, ...]] = (
+    account, history, live, downloads, report, payment, voids, drafts, selection, confirm, review, approvals,
+)  # fmt: skip
+
+
+def create_console(verifier: Verifier) -> FastAPI:
+    """The application; whoever mounts it sets `state.pool`."""
+    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
+    app.state.verifier, app.state.sign_ins = verifier, Limiter()
+    app.add_middleware(Headers)
+    failures.install(app)
+    # The one door without a session to take a CSRF token from; it has its own.
+    app.include_router(sign_in.router)
+    for module in MODULES:
+        app.include_router(module.router, dependencies=[Depends(check_csrf)])
+    app.mount("/static", StaticFiles(directory=FOLDER / "static"))
+    return app

@@ -1,0 +1,127 @@
+"""Server-sent events: finished HTML of what changed.
+
+Always the current state, never a difference: an event that is lost or repeated does no harm.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any, Final
+from uuid import UUID
+
+import structlog
+from fastapi import APIRouter, Request
+from fastapi.responses import StreamingResponse
+from psycopg import OperationalError
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from services.submit.caller import Pool
+from services.submit.console import history, pages
+from services.submit.console.history import Line
+from services.submit.console.session import Member, Watching
+from shared.domain.batch import Posting
+from shared.store import batches, sessions
+from shared.store.batches import NEWEST_FIRST, Batch, Connection
+from shared.store.paging import Order
+
+router = APIRouter()
+# As often as a person can take in; also what bounds the load of an open page.
+_EVERY_S: Final = 1.0
+# Proxies cut connections that are silent for longer; the page calls the connection lost after 40 s.
+_HEARTBEAT_S: Final = 15.0
+_MOST_BATCHES: Final = 50
+_SAY_EVERY_S: Final = 30.0
+_log = structlog.get_logger()
+
+
+@router.get("/batches/live")
+async def live(request: Request, member: Watching, pool: Pool) -> StreamingResponse:
+    """The cells of pending batches, whenever they change."""
+    return StreamingResponse(
+        _events(request, member, pool), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"}
+    )
+
+
+@dataclass(slots=True)
+class _Told:
+    """What this connection was told, so that it hears only news."""
+
+    cells: dict[str, str] = field(default_factory=dict)
+    watched: set[UUID] = field(default_factory=set)
+    quarters: dict[UUID, int] = field(default_factory=dict)
+    said_at: float = 0.0
+
+
+async def _events(request: Request, member: Member, pool: AsyncConnectionPool[Any]) -> AsyncIterator[str]:
+    told, beat_at = _Told(), 0.0
+    yield "retry: 2000\n\n"
+    while not await request.is_disconnected():
+        now = time.monotonic()
+        try:
+            async with pool.connection() as connection:
+                if now >= beat_at:
+                    session = await sessions.find(connection, key_sha256=member.key_sha256, active=False)
+                    if session is None or not session.alive:
+                        return
+                news = await _news(connection, member, told)
+        except (OperationalError, PoolTimeout) as error:
+            _log.warning("live_update_missed", error=type(error).__name__)
+            news = []
+        for name, html in news:
+            yield _event(name, html)
+        if now >= beat_at:
+            beat_at = now + _HEARTBEAT_S
+            yield _event("beat", "")
+        await asyncio.sleep(_EVERY_S)
+
+
+def _event(name: str, html: str) -> str:
+    lines = "".join(f"data: {line}\n" for line in html.splitlines() or [""])
+    return f"event: {name}\n{lines}\n"
+
+
+async def _news(connection: Connection, member: Member, told: _Told) -> list[tuple[str, str]]:
+    """The cells that are not what this connection was told last."""
+    order = Order(sort=NEWEST_FIRST, descending=True, limit=_MOST_BATCHES)
+    rows = await batches.page(connection, member.scope, posting=Posting.PENDING, order=order)
+    rows += await _posted_since(connection, member, told, {row.id for row in rows})
+    news: list[tuple[str, str]] = []
+    for line in await history.lines(connection, member, rows):
+        for name, html in _cells(line, member).items():
+            event = f"{line.number}.{name}"
+            if told.cells.get(event) != html:
+                told.cells[event] = html
+                news.append((event, html))
+        news += [("say", sentence) for sentence in _say(line, member, told)]
+    told.watched = {row.id for row in rows if row.posting is Posting.PENDING}
+    return news
+
+
+async def _posted_since(connection: Connection, member: Member, told: _Told, pending: set[UUID]) -> list[Batch]:
+    """Batches that were pending a moment ago: their last state is news too."""
+    found = [
+        await batches.find(connection, member.scope, batch_id=batch_id) for batch_id in sorted(told.watched - pending)
+    ]
+    return [row for row in found if row is not None]
+
+
+def _cells(line: Line, member: Member) -> dict[str, str]:
+    html = pages.fragment("live.html", line=line, f=member.formats, member=member)
+    return {name: text.strip() for name, text in (part.split("\x1f", 1) for part in html.split("\x1e")[1:])}
+
+
+def _say(line: Line, member: Member, told: _Told) -> list[str]:
+    """For screen readers: quarters and the end of the batches that this person submitted, not more than needed."""
+    if line.batch.submitted_by != member.subject:
+        return []
+    quarter = 4 if not line.running else 4 * line.finished // line.batch.total
+    before = told.quarters.get(line.batch.id)
+    if before is None or quarter <= before:
+        told.quarters.setdefault(line.batch.id, quarter)
+        return []
+    now = time.monotonic()
+    if quarter < 4 and now - told.said_at < _SAY_EVERY_S:
+        return []
+    told.quarters[line.batch.id], told.said_at = quarter, now
+    return [pages.fragment("say.html", line=line, f=member.formats).strip()]

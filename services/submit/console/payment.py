@@ -1,0 +1,38 @@
+"""One payment: what happened, in the order in which it happened. Support quotes its address."""
+
+from uuid import UUID
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+from services.submit.caller import Pool
+from services.submit.console import pages, timeline
+from services.submit.console.report import voidable, why
+from services.submit.console.session import SignedIn
+from services.submit.problems import not_found
+from shared.store import report
+
+router = APIRouter()
+
+
+@router.get("/payments/{payment}")
+async def payment_timeline(request: Request, payment: UUID, member: SignedIn, pool: Pool) -> Response:
+    async with pool.connection() as connection:
+        row = await report.payment(connection, member.scope, payment_id=payment)
+        if row is None:
+            raise not_found()
+        events = await report.events(connection, payment_id=payment)
+        attempts = await report.attempts(connection, payment_id=payment)
+        shell = await pages.shell(connection, member)
+        await member.note_view(connection, "payment.viewed", batch_id=row.batch_id, payment_id=row.id)
+    return pages.page(
+        request,
+        "payment.html",
+        member=member,
+        shell=shell,
+        row=row,
+        entries=timeline.entries(row, events, attempts, formats=member.formats, shell=shell),
+        attempts=[one for one in attempts if one.kind == "charge"],
+        sentence=why(row),
+        voidable=voidable(member, row),
+    )

@@ -1,0 +1,156 @@
+"""The report of one batch."""
+
+from dataclasses import dataclass
+from typing import Annotated, Final, Literal
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import Response
+
+from services.submit.batches import BatchId, visible_batch
+from services.submit.caller import Pool
+from services.submit.console import history, pages
+from services.submit.console.history import Line, Text
+from services.submit.console.listing import Listing, read_sort
+from services.submit.console.session import Member, SignedIn
+from services.submit.explain import payment_reason
+from shared.domain.payment import State
+from shared.store import batches, report
+from shared.store.batches import Part
+from shared.store.report import ReportRow, Wanted
+
+router = APIRouter()
+_SORTS: Final = ("attention", "invoice", "client", "service_date", "card", "number", "amount", "finished")
+_SIZE: Final = 50
+_CHARGED: Final = (
+    State.APPROVED, State.SETTLED, State.VOIDING, State.REFUNDING, State.VOIDED, State.REFUNDED,
+)  # fmt: skip
+_ATTENTION: Final = (State.DECLINED, State.FAILED, State.SKIPPED, State.UNKNOWN, State.SURPLUS)
+Tab = Literal["all", "attention", "approved", "declined", "returned"]
+TABS: Final[dict[Tab, tuple[str, tuple[State, ...] | None]]] = {
+    "all": ("All", None),
+    "attention": ("Needs attention", _ATTENTION),
+    "approved": ("Approved", (State.APPROVED, State.SETTLED)),
+    "declined": ("Declined", (State.DECLINED, State.FAILED, State.SKIPPED)),
+    "returned": (
+        "Voided, refunded",
+        (State.VOIDED, State.REFUNDED, State.VOIDING, State.REFUNDING, State.CANCELED),
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sum:
+    payments: int
+    amount_minor: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Totals:
+    """Gross less voided less refunded is net, always."""
+
+    gross: Sum
+    voided: Sum
+    refunded: Sum
+    declined: Sum
+    unfinished: Sum
+
+    @property
+    def net_minor(self) -> int:
+        return self.gross.amount_minor - self.voided.amount_minor - self.refunded.amount_minor
+
+
+def totals(parts: list[Part]) -> Totals:
+    def over(*states: State) -> Sum:
+        rows = [part for part in parts if part.state in states]
+        return Sum(payments=sum(one.payments for one in rows), amount_minor=sum(one.amount_minor for one in rows))
+
+    return Totals(
+        gross=over(*_CHARGED),
+        voided=over(State.VOIDED),
+        refunded=over(State.REFUNDED),
+        declined=over(State.DECLINED, State.SKIPPED, State.FAILED, State.CANCELED),
+        unfinished=over(State.QUEUED, State.SENDING, State.UNKNOWN, State.PROCESSING, State.SURPLUS),
+    )
+
+
+def tab_counts(parts: list[Part]) -> dict[Tab, int]:
+    return {
+        name: sum(
+            part.payments
+            for part in parts
+            if states is None or part.state in states or (name == "attention" and part.in_review)
+        )
+        for name, (_, states) in TABS.items()
+    }
+
+
+def why(row: ReportRow) -> str:
+    """The sentence under a payment's status; empty where the status says all."""
+    if row.state == State.UNKNOWN:
+        return "No clear answer yet. We keep looking; it is not sent again."
+    if row.review_reason is not None:
+        return "On the review list: a person has to look at it."
+    said = payment_reason(row.reason_code, row.reason_category)
+    return said.message if said else ""
+
+
+def voidable(member: Member, row: ReportRow) -> bool:
+    return (
+        "billing:void" in member.permissions
+        and row.void_requested_at is None
+        and row.processor == "vantage"
+        and row.state in {State.QUEUED, State.SENDING, State.UNKNOWN, State.APPROVED}
+    )
+
+
+@router.get("/batches/{batch}")
+async def batch_report(
+    request: Request,
+    batch: BatchId,
+    member: SignedIn,
+    pool: Pool,
+    *,
+    tab: Tab = "all",
+    sort: Text = "attention",
+    q: Annotated[str, Query(max_length=100)] = "",
+    after: Text = "",
+    before: Text = "",
+    page: Annotated[int, Query(ge=1, le=10_000)] = 1,
+) -> Response:
+    """Every payment with its status in words, and the totals."""
+    column, descending = read_sort(sort, _SORTS, "attention")
+    async with pool.connection() as connection:
+        found = await visible_batch(connection, member.scope, batch)
+        listing = Listing(
+            path=f"{history.PATH}/BP-{found.number}",
+            sort=column,
+            descending=descending,
+            size=_SIZE,
+            page=page,
+            after=after or None,
+            before=before or None,
+            default="attention",
+            filters={"tab": tab, "q": q.strip()},
+        )
+        wanted = Wanted(states=TABS[tab][1], or_in_review=tab == "attention", search=q.strip() or None)
+        rows = await report.page(connection, member.scope, batch_id=found.id, wanted=wanted, order=listing.order())
+        parts = (await batches.breakdown(connection, member.scope, batch_ids=[found.id]))[found.id]
+        await member.note_view(connection, "report.viewed", batch_id=found.id, rows=len(rows))
+        shell = await pages.shell(connection, member)
+    shown, previous, following = listing.cut(rows)
+    return pages.page(
+        request,
+        "report.html",
+        member=member,
+        shell=shell,
+        line=Line(batch=found, parts=parts, voidable=member.may_void_batches and history.can_void(found)),
+        totals=totals(parts),
+        counts=tab_counts(parts),
+        tabs=TABS,
+        tab=tab,
+        q=q,
+        rows=[(row, why(row), voidable(member, row)) for row in shown],
+        listing=listing,
+        previous=previous,
+        following=following,
+    )

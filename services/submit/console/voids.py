@@ -1,0 +1,141 @@
+"""Void a batch or a payment: first what will and will not happen, with exact numbers; the POST carries them back."""
+
+from dataclasses import dataclass
+from typing import Annotated, Final
+from uuid import UUID
+
+from fastapi import APIRouter, Form, Request
+from fastapi.responses import RedirectResponse, Response
+
+from services.submit.auth import Permission
+from services.submit.batches import BatchId, visible_batch
+from services.submit.caller import Pool
+from services.submit.console import history, pages
+from services.submit.console.report import voidable
+from services.submit.console.session import Member, NotAllowedError, Voiding
+from services.submit.problems import not_found
+from shared.domain.payment import State
+from shared.store import batches, report, voids
+from shared.store.batches import Batch, Connection, Part
+
+router = APIRouter()
+_ON_ITS_WAY: Final = (State.SENDING, State.UNKNOWN, State.PROCESSING)
+_NEVER_CHARGED: Final = (State.DECLINED, State.SKIPPED, State.FAILED)
+_BACK: Final = (State.VOIDED, State.REFUNDED, State.REFUNDING, State.CANCELED)
+Number = Annotated[int, Form(ge=0, le=2**53)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Effect:
+    """A line of the dialog."""
+
+    payments: int
+    amount_minor: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Effects:
+    approved: Effect
+    waiting: Effect
+    on_its_way: Effect
+    untouched: Effect
+    settled: Effect
+    back: Effect
+
+    @property
+    def count(self) -> int:
+        """How many payments the void reaches at most."""
+        return self.approved.payments + self.waiting.payments + self.on_its_way.payments
+
+    @property
+    def total_minor(self) -> int:
+        return self.approved.amount_minor + self.waiting.amount_minor + self.on_its_way.amount_minor
+
+
+def effects(parts: list[Part]) -> Effects:
+    def over(*states: State) -> Effect:
+        rows = [part for part in parts if part.state in states]
+        return Effect(payments=sum(row.payments for row in rows), amount_minor=sum(row.amount_minor for row in rows))
+
+    return Effects(
+        approved=over(State.APPROVED),
+        waiting=over(State.QUEUED),
+        on_its_way=over(*_ON_ITS_WAY),
+        untouched=over(*_NEVER_CHARGED),
+        settled=over(State.SETTLED),
+        back=over(*_BACK),
+    )
+
+
+@router.get("/batches/{batch}/void")
+async def ask_batch(request: Request, batch: BatchId, member: Voiding, pool: Pool) -> Response:
+    return await _batch_dialog(request, batch, member, pool, status=200)
+
+
+@router.post("/batches/{batch}/void")
+async def void_batch(
+    request: Request, batch: BatchId, member: Voiding, pool: Pool, *, count: Number, total_minor: Number
+) -> Response:
+    """Void if nothing more than what was shown would be voided; charging may have taken some away meanwhile."""
+    async with pool.connection() as connection:
+        found, now = await _effects(connection, member, batch)
+    if now.count > count or now.total_minor > total_minor or (now.count == 0 and found.void_requested_at is None):
+        return await _batch_dialog(request, batch, member, pool, status=409)
+    await voids.request_batch_void(
+        pool,
+        practice_id=member.scope.practice_id,
+        batch_id=found.id,
+        actor=member.subject,
+        source=member.source,
+    )
+    return RedirectResponse(f"{history.PATH}/BP-{found.number}", status_code=303)
+
+
+@router.get("/payments/{payment}/void")
+async def ask_payment(request: Request, payment: UUID, member: Voiding, pool: Pool) -> Response:
+    async with pool.connection() as connection:
+        row = await report.payment(connection, member.scope, payment_id=payment)
+        if row is None:
+            raise not_found()
+        shell = await pages.shell(connection, member)
+    return pages.page(request, "void_payment.html", member=member, shell=shell, row=row, voidable=voidable(member, row))
+
+
+@router.post("/payments/{payment}/void")
+async def void_payment(payment: UUID, member: Voiding, pool: Pool) -> Response:
+    async with pool.connection() as connection:
+        if await report.payment(connection, member.scope, payment_id=payment) is None:
+            raise not_found()
+    await voids.request_payment_void(
+        pool,
+        practice_id=member.scope.practice_id,
+        payment_id=payment,
+        actor=member.subject,
+        source=member.source,
+    )
+    return RedirectResponse(f"/console/payments/{payment}", status_code=303)
+
+
+async def _effects(connection: Connection, member: Member, batch: str) -> tuple[Batch, Effects]:
+    found = await visible_batch(connection, member.scope, batch)
+    if not member.may_void_batches:
+        raise NotAllowedError(Permission.VOID)
+    parts = await batches.breakdown(connection, member.scope, batch_ids=[found.id])
+    return found, effects(parts[found.id])
+
+
+async def _batch_dialog(request: Request, batch: str, member: Member, pool: Pool, *, status: int) -> Response:
+    async with pool.connection() as connection:
+        found, now = await _effects(connection, member, batch)
+        shell = await pages.shell(connection, member)
+    return pages.page(
+        request,
+        "void_batch.html",
+        member=member,
+        shell=shell,
+        status=status,
+        changed=status == 409,
+        batch=found,
+        possible=history.can_void(found) and now.count > 0,
+        now=now,
+    )

@@ -1,0 +1,63 @@
+"""Typed twin of `sql/reviews.sql`: what waits for people. Nothing here commits."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from psycopg import AsyncConnection
+from psycopg.rows import class_row
+
+from shared.store.scope import Scope
+from shared.store.statements import load
+
+_SQL: Final = load("reviews")
+Connection = AsyncConnection[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    reviews: int
+    approvals: int
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A payment that a person has to look at. `kinds` are those of its open findings."""
+
+    id: UUID
+    batch_id: UUID
+    batch_number: int
+    state: str
+    amount_minor: int
+    currency: str
+    processor: str
+    review_reason: str
+    updated_at: datetime
+    next_check_at: datetime | None
+    invoice_number: str
+    client_name: str
+    brand: str
+    last4: str
+    reference: str | None
+    processor_ref: str | None
+    first_send_at: datetime | None
+    lookups: int | None
+    kinds: list[str]
+    since: datetime | None
+
+
+async def waiting(connection: Connection, scope: Scope) -> Waiting:
+    """How much waits."""
+    async with connection.cursor(row_factory=class_row(Waiting)) as cursor:
+        await cursor.execute(_SQL["waiting"], scope.parameters())
+        row = await cursor.fetchone()
+        assert row is not None
+        return row
+
+
+async def cases(connection: Connection, scope: Scope, *, after: UUID | None, limit: int) -> list[Case]:
+    """The payments under review, the oldest first."""
+    async with connection.cursor(row_factory=class_row(Case)) as cursor:
+        await cursor.execute(_SQL["cases"], {**scope.parameters(), "after_id": after, "limit": limit}, prepare=False)
+        return await cursor.fetchall()

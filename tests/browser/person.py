@@ -1,0 +1,114 @@
+"""A person with a browser: signs in as the upstream app would let them, looks, and listens like a screen reader."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Literal
+
+from playwright.sync_api import Browser, ConsoleMessage, Page
+
+from services.development.sandbox import Sandbox
+from services.submit.auth import mint
+
+EVERYTHING = ("billing", "billing:void", "billing:refund", "billing:approve")
+Size = tuple[int, int]
+Theme = Literal["light", "dark"]
+WIDE, TABLET, PHONE = (1440, 1000), (768, 1024), (360, 780)
+SIZES = (WIDE, TABLET, PHONE)
+# Findings below this are advice.
+_SERIOUS = ("serious", "critical")
+_AXE_OPTIONS = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+
+
+class Person:
+    def __init__(
+        self,
+        box: Sandbox,
+        browser: Browser,
+        axe: str,
+        screenshots: Path | None,
+        *,
+        subject: str,
+        practice: str = "prac_cedar",
+        permissions: tuple[str, ...] = EVERYTHING,
+        clinician: str | None = None,
+        name: str = "Marta Reyes",
+    ) -> None:
+        self._box, self._axe, self._screenshots = box, axe, screenshots
+        self._claims: dict[str, Any] = {
+            "subject": subject, "practice": practice, "permissions": permissions, "clinician": clinician, "name": name,
+        }  # fmt: skip
+        self._context = browser.new_context(viewport={"width": WIDE[0], "height": WIDE[1]}, color_scheme="light")
+        self.complaints: list[str] = []
+        self.page: Page = self._context.new_page()
+        self.page.set_default_timeout(20_000)
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("console", self._hear)
+
+    def _hear(self, message: ConsoleMessage) -> None:
+        # An answer that is an error is a page here, which the tests look at.
+        if message.type in {"error", "warning"} and "Failed to load resource" not in message.text:
+            self.complaints.append(message.text)
+
+    def sign_in(self) -> "Person":
+        self.arrive()
+        self.page.get_by_role("button", name="Continue").click()
+        self.page.get_by_role("heading", level=1).wait_for()
+        return self
+
+    def arrive(self) -> None:
+        """What the upstream app does: it posts a token."""
+        token = mint(
+            self._box.environment["BATCHPAY_JWT_SECRET"],
+            audience="batchpay-console",
+            now=datetime.now(UTC),
+            lifetime=timedelta(minutes=2),
+            **self._claims,
+        )
+        self.page.set_content(
+            f'<form method="post" action="{self._box.api_url}/console/sign-in">'
+            f'<input name="token" value="{token}"><button>Open</button></form>'
+        )
+        self.page.get_by_role("button", name="Open").click()
+        self.page.get_by_role("heading", name="Sign in to batch payments").wait_for()
+
+    def go(self, path: str) -> Page:
+        self.page.goto(f"{self._box.api_url}/console{path}")
+        return self.page
+
+    def look(self, name: str, *, sizes: Sequence[Size] = SIZES, themes: Sequence[Theme] = ("light", "dark")) -> None:
+        """Nothing serious for axe, nothing scrolls sideways, whatever the screen and the theme; a picture of each."""
+        for size in sizes:
+            self.page.set_viewport_size({"width": size[0], "height": size[1]})
+            for theme in themes:
+                self.page.emulate_media(color_scheme=theme, reduced_motion="reduce")
+                self._check(f"{name} at {size[0]} px, {theme}")
+                if self._screenshots:
+                    self._screenshots.mkdir(parents=True, exist_ok=True)
+                    self.page.screenshot(path=self._screenshots / f"{name}-{size[0]}-{theme}.png")
+        self.page.set_viewport_size({"width": WIDE[0], "height": WIDE[1]})
+        self.page.emulate_media(color_scheme="light")
+
+    def _check(self, where: str) -> None:
+        # Evaluated from outside: the page's own policy lets no foreign script in.
+        self.page.evaluate(f"{self._axe}; 0")
+        found = self.page.evaluate("(options) => axe.run(document, options)", _AXE_OPTIONS)
+        serious = [
+            f"{where}: {one['id']}: {one['help']}: {[node['html'][:160] for node in one['nodes'][:3]]}"
+            for one in found["violations"]
+            if one["impact"] in _SERIOUS
+        ]
+        assert serious == []
+        wider = self.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        assert wider <= 0, f"{where}: scrolls sideways by {wider} px"
+
+    def focused(self) -> str:
+        """The accessible text of what holds the focus."""
+        return str(
+            self.page.evaluate(
+                "(document.activeElement.getAttribute('aria-label') || document.activeElement.innerText || '').trim()"
+            )
+        )
+
+    def close(self) -> None:
+        self._context.close()

@@ -1,0 +1,118 @@
+"""Pages beside the journey: review, approvals, own clients, what goes wrong; and the keyboard."""
+
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import psycopg
+import pytest
+from playwright.sync_api import Page, expect
+
+from services.development.sandbox import Sandbox
+from tests import builders
+from tests.browser.person import Person
+
+
+@pytest.fixture
+def connection(box: Sandbox) -> psycopg.Connection[tuple[object, ...]]:
+    return psycopg.connect(box.database_url, autocommit=True)
+
+
+def select_all(page: Page) -> None:
+    page.get_by_role("button", name="Next: Select Open Invoices").click()
+    page.get_by_role("button", name="Select all that match").first.click()
+    expect(page.locator("#tally")).not_to_contain_text(re.compile(r"^\$0.00"))
+
+
+def test_a_second_person_approves_what_is_above_the_ceiling(
+    connection: psycopg.Connection[tuple[object, ...]], person: Callable[..., Person]
+) -> None:
+    connection.execute("UPDATE practice SET approval_ceiling_minor = 300000 WHERE external_id = 'prac_mesa'")
+    maker = person("marta", practice="prac_mesa").sign_in()
+    maker.go("/new")
+    select_all(maker.page)
+    maker.page.get_by_role("link", name="Next: Confirm").click()
+    maker.page.get_by_role("button", name="Send for approval").first.click()
+    expect(maker.page.get_by_text("You prepared this batch. Someone else must approve it.")).to_be_visible()
+    checker = person("dana", practice="prac_mesa", name="Dana Whitfield").sign_in()
+    checker.go("/batches")
+    expect(checker.page.get_by_text("waits for approval")).to_be_visible()
+    checker.go("/approvals")
+    checker.look("approvals")
+    checker.page.locator("tbody a").first.click()
+    checker.look("approval")
+    checker.page.get_by_role("button", name="Approve and charge").click()
+    expect(checker.page.locator("tbody[id^=BP-]").first).to_contain_text("Marta Reyes")
+
+
+def test_the_review_list_asks_for_what_only_people_can_settle(
+    connection: psycopg.Connection[tuple[object, ...]], person: Callable[..., Person]
+) -> None:
+    made = builders.submitted(connection, 2)
+    external_id = connection.execute("SELECT external_id FROM practice WHERE id = %s", [made.practice_id]).fetchone()
+    assert external_id
+    builders.attempt(connection, made.payments[0])
+    connection.execute(
+        "UPDATE payment SET state = 'sending', claim_token = gen_random_uuid(), lease_until = now() WHERE id = %s",
+        [made.payments[0]],
+    )
+    connection.execute(
+        "UPDATE payment SET state = 'unknown', review_reason = 'no outcome for 30 minutes', next_check_at = %s"
+        " WHERE id = %s",
+        [datetime(2099, 1, 1, tzinfo=UTC), made.payments[0]],
+    )
+    marta = person(practice=external_id[0]).sign_in()
+    marta.go("/review")
+    expect(marta.page.get_by_role("heading", level=2)).to_contain_text("Did Vantage charge Ada Example $50.00?")
+    marta.look("review")
+    connection.execute("UPDATE payment SET review_reason = NULL WHERE id = %s", [made.payments[0]])
+    marta.go("/review")
+    expect(marta.page.get_by_role("heading", name="Nothing to review")).to_be_visible()
+
+
+def test_what_cannot_be_found_says_so(person: Callable[..., Person]) -> None:
+    marta = person().sign_in()
+    marta.go("/batches/BP-999999")
+    expect(marta.page.get_by_role("heading", name="We cannot find that page")).to_be_visible()
+    marta.look("not-found")
+
+
+def test_the_keyboard_goes_through_the_list(person: Callable[..., Person]) -> None:
+    """The skip link, sorting with the focus kept, ticking with Space, and a range with Shift."""
+    marta = person(practice="prac_harbor").sign_in()
+    page = marta.go("/new")
+    page.keyboard.press("Tab")
+    assert marta.focused() == "Skip to the main content"
+    page.get_by_label("Payment number").press("Enter")
+    expect(page.locator("caption")).to_contain_text("invoices match")
+    page.get_by_role("link", name="Amount due").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("th[aria-sort=descending]")).to_contain_text("Amount due")
+    assert marta.focused() == "Amount due"
+    expect(page.locator("#say")).to_contain_text("sorted by amount, descending")
+    boxes = page.locator("tbody .box:not(:disabled)")
+    boxes.nth(0).focus()
+    page.keyboard.press("Space")
+    expect(page.locator("#tally")).to_contain_text("1 selected")
+    boxes.nth(3).click(modifiers=["Shift"])
+    expect(page.locator("#tally")).to_contain_text("4 selected")
+    expect(page.locator("#say")).to_contain_text("4 invoices selected")
+    page.reload()
+    expect(page.locator("tbody .box:checked")).to_have_count(4)
+
+
+def test_the_page_is_replaced_when_the_session_ends(
+    box: Sandbox, connection: psycopg.Connection[tuple[object, ...]], person: Callable[..., Person]
+) -> None:
+    lee = person("lee", practice="prac_harbor", name="Lee").sign_in()
+    page = lee.go("/new")
+    select_all(page)
+    connection.execute("UPDATE console_session SET seen_at = now() - interval '31 minutes' WHERE subject = 'lee'")
+    page.get_by_label("Search client").fill("a")
+    expect(page.get_by_role("heading", name="You have been signed out")).to_be_visible()
+    expect(page.get_by_text("Your work is saved")).to_be_visible()
+    lee.look("session-expired")
+    lee.sign_in()
+    expect(page.get_by_role("heading", name="Select Open Invoices")).to_be_visible()
+    expect(page.locator("#tally")).not_to_contain_text("0 selected")
+    assert box.api_url in page.url

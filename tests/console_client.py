@@ -1,0 +1,154 @@
+"""A person at the console without a browser: cookies by hand, forms with the page's CSRF token."""
+
+import asyncio
+import contextlib
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from http.cookies import SimpleCookie
+from typing import Any
+
+import aiohttp
+
+from services.submit.auth import mint
+from tests.submit_service import AUDIENCE, SECRET, Caller, Reply, submit_service
+
+EVERYTHING = ("billing", "billing:void", "billing:refund", "billing:approve")
+
+
+def sign_in_token(
+    practice: str = "oak",
+    *,
+    subject: str = "pat",
+    permissions: tuple[str, ...] = EVERYTHING,
+    clinician: str | None = None,
+    secret: str = SECRET,
+    audience: str = f"{AUDIENCE}-console",
+    lifetime: timedelta = timedelta(minutes=2),
+    name: str | None = None,
+) -> str:
+    return mint(
+        secret,
+        subject=subject,
+        practice=practice,
+        permissions=permissions,
+        clinician=clinician,
+        audience=audience,
+        now=datetime.now(UTC),
+        lifetime=lifetime,
+        name=name or subject.title(),
+    )
+
+
+class Visitor:
+    """Follows no redirect by itself: tests look at each answer."""
+
+    def __init__(self, session: aiohttp.ClientSession, url: str) -> None:
+        self.session, self.url = session, url
+        self.cookies: dict[str, str] = {}
+        self.csrf = ""
+
+    async def send(self, method: str, path: str, *, headers: dict[str, str] | None = None, **options: Any) -> Reply:
+        sent = {"Cookie": "; ".join(f"{name}={value}" for name, value in self.cookies.items()), **(headers or {})}
+        async with self.session.request(
+            method, self.url + path, headers=sent, allow_redirects=False, **options
+        ) as response:
+            body = await response.read()
+            for line in response.headers.getall("Set-Cookie", []):
+                for name, morsel in SimpleCookie(line).items():
+                    self.cookies[name] = morsel.value
+            self.cookies = {name: value for name, value in self.cookies.items() if value}
+            text = body if b"%PDF" in body[:8] else body.decode()
+            return Reply(response.status, text, response.headers)
+
+    async def get(self, path: str, **query: Any) -> Reply:
+        reply = await self.send("GET", path, params={name: str(value) for name, value in query.items()})
+        if isinstance(reply.body, str) and (found := re.search(r'name="csrf" content="([0-9a-f]+)"', reply.body)):
+            self.csrf = found[1]
+        return reply
+
+    async def post(self, path: str, form: Any = None, **fields: Any) -> Reply:
+        pairs = [("csrf", self.csrf), *(form or []), *((name, str(value)) for name, value in fields.items())]
+        return await self.send("POST", path, data=aiohttp.FormData(pairs))
+
+    async def arrive(self, token: str) -> Reply:
+        """Post the token as the upstream app does."""
+        reply = await self.send("POST", "/console/sign-in", data={"token": token})
+        if found := re.search(r'name="csrf" value="([0-9a-f]+)"', reply.body):
+            self.csrf = found[1]
+        return reply
+
+    async def sign_in(self, practice: str = "oak", **claims: Any) -> "Visitor":
+        await self.arrive(sign_in_token(practice, **claims))
+        reply = await self.post("/console/sign-in/continue")
+        assert reply.status == 303, reply.body
+        await self.get(reply.headers["Location"])
+        return self
+
+    async def follow(self, reply: Reply) -> Reply:
+        assert reply.status == 303, reply.body
+        return await self.get(reply.headers["Location"])
+
+
+class Console:
+    """The running service: people to sign in, and its database."""
+
+    def __init__(self, caller: Caller, session: aiohttp.ClientSession) -> None:
+        self.caller, self._session = caller, session
+
+    def visitor(self) -> Visitor:
+        return Visitor(self._session, self.caller.url)
+
+    async def person(self, practice: str = "oak", **claims: Any) -> Visitor:
+        return await self.visitor().sign_in(practice, **claims)
+
+    async def sql(self, statement: str, *parameters: Any) -> list[Any]:
+        return await self.caller.sql(statement, *parameters)
+
+
+@contextlib.asynccontextmanager
+async def console(database_url: str) -> AsyncIterator[Console]:
+    async with (
+        submit_service(database_url) as caller,
+        aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session,
+    ):
+        yield Console(caller, session)
+
+
+def with_console(database_url: str, story: Callable[[Console], Awaitable[None]]) -> None:
+    async def run() -> None:
+        async with console(database_url) as open_console:
+            await story(open_console)
+
+    asyncio.run(run())
+
+
+async def draft_with(visitor: Visitor, invoices: list[str], *, payment_number: str = "") -> str:
+    """A draft that has these invoices (by number) selected; its path."""
+    reply = await visitor.post("/console/drafts", payment_number=payment_number)
+    path = reply.headers["Location"].removesuffix("/invoices")
+    page = (await visitor.get(f"{path}/invoices", size=100)).body
+    ids = [row_of(page, number) for number in invoices]
+    await visitor.post(f"{path}/selection", [("op", "add"), *(("invoice", one) for one in ids)])
+    return path
+
+
+def row_of(page: str, number: str) -> str:
+    """The id of the invoice with this number."""
+    found = re.search(rf'value="([0-9a-f-]{{36}})"[^>]*aria-label="{re.escape(number)},', page)
+    assert found, number
+    return found[1]
+
+
+def field_of(page: str, name: str) -> str:
+    found = re.search(rf'name="{name}" value="([^"]*)"', page)
+    assert found, name
+    return found[1]
+
+
+async def submit(visitor: Visitor, draft: str) -> Reply:
+    """Confirm what the page shows."""
+    page = (await visitor.get(f"{draft}/confirm")).body
+    return await visitor.post(
+        f"{draft}/submit", count=field_of(page, "count"), total_minor=field_of(page, "total_minor")
+    )

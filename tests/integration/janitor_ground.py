@@ -1,0 +1,208 @@
+"""A charge whose outcome is not known, with its real adapter, simulator and janitor."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from psycopg.rows import dict_row
+from psycopg_pool import AsyncConnectionPool
+
+from shared.domain.ids import reference
+from shared.domain.words import ProcessorName
+from shared.store import invariants, reconciliations, resolutions
+from shared.store.pool import open_pool
+from shared.store.reconciliations import Outcome
+from tests import builders
+from tests.contract.stripe.bench import simulated
+from tests.contract.vantage.bench import bench_with
+from workers.janitor.reports import Reports
+from workers.janitor.resolving import resolve
+from workers.janitor.rounds import go_round
+from workers.janitor.sweeping import sweep
+from workers.janitor.unclear import Janitor
+from workers.processors.port import ChargeOrder
+from workers.simulators.vantage_tables import Switches
+
+STRIPE, VANTAGE = ProcessorName.STRIPE, ProcessorName.VANTAGE
+_OPENERS = {STRIPE: simulated, VANTAGE: bench_with(Switches())}
+# Past the cut-off of today and of tomorrow, and the delay of both reports.
+BOTH_REPORTS_OUT = timedelta(days=3)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ground:
+    name: ProcessorName
+    bench: Any
+    connection: psycopg.Connection[dict[str, Any]]
+    pool: AsyncConnectionPool
+    database_url: str
+
+    async def unknown(
+        self, behaviour: str, *, sent: timedelta = timedelta(0), method_type: str = "card", **columns: Any
+    ) -> "Lost":
+        """A charge that was sent `sent` ago and whose answer was lost; `behaviour` is what the processor did."""
+        order = replace(self.bench.order(behaviour), method_type=method_type)
+        payment_id = self._submit(order)
+        order = replace(order, reference=reference("test", payment_id, 1))
+        text = self.bench.processor.freeze_charge(order)
+        at = datetime.now(UTC) - sent
+        with psycopg.connect(self.database_url, autocommit=True) as connection:
+            connection.execute(
+                "UPDATE payment SET state = 'sending', claim_token = gen_random_uuid(), lease_until = now()"
+                " WHERE id = %s",
+                [payment_id],
+            )
+            attempt_id = builders.attempt(
+                connection,
+                payment_id,
+                reference=order.reference,
+                request_text=text,
+                first_send_at=at,
+                last_send_at=at,
+                last_claimed_at=at,
+                **columns,
+            )
+            connection.execute(
+                "UPDATE payment SET state = 'unknown', claim_token = NULL, lease_until = NULL, next_check_at = now()"
+                " WHERE id = %s",
+                [payment_id],
+            )
+        await self.bench.processor.charge(text)
+        return Lost(ground=self, payment_id=payment_id, attempt_id=attempt_id, order=order)
+
+    def _submit(self, order: ChargeOrder) -> UUID:
+        with psycopg.connect(self.database_url, autocommit=True) as connection:
+            found = connection.execute(
+                "SELECT id FROM practice WHERE processor_account = %s", [order.account]
+            ).fetchone()
+            practice = (
+                found[0]
+                if found
+                else builders.practice(connection, processor=self.name, processor_account=order.account)
+            )
+            client = builders.client(connection, practice)
+            method = builders.method(
+                connection, practice, client, processor=self.name, payer_id=order.payer_id, token=order.token
+            )
+            invoice = builders.invoice(connection, practice, client, amount_minor=order.amount_minor)
+            batch = builders.batch(connection, practice, total=1, total_minor=order.amount_minor)
+            return builders.payment(connection, batch, invoice, method)
+
+    async def sweep(self) -> None:
+        """One pass, in which every look is due."""
+        self.connection.execute(
+            "UPDATE payment SET next_check_at = now() WHERE state IN ('unknown', 'processing', 'approved')"
+        )
+        await sweep(janitor=self._janitor())
+
+    async def reconcile(self, day: date) -> Outcome:
+        """Ask for a comparison of this day for the only practice, and make it."""
+        practice = self.connection.execute("SELECT external_id FROM practice").fetchone()
+        assert practice
+        async with self.pool.connection() as connection:
+            asked = await reconciliations.ask(connection, practice=practice["external_id"], day=day, asked_by="test")
+        assert asked
+        await go_round(janitor=self._janitor())
+        async with self.pool.connection() as connection:
+            return await reconciliations.outcome_of(connection, asked)
+
+    async def go_round(self) -> None:
+        await go_round(janitor=self._janitor())
+
+    def findings(self) -> list[tuple[str, str]]:
+        """Kind and detail of every finding, oldest first."""
+        rows = self.connection.execute("SELECT kind, detail FROM finding ORDER BY id").fetchall()
+        return [(row["kind"], row["detail"]) for row in rows]
+
+    def told(self) -> list[str]:
+        """The events that wait in the outbox, oldest first."""
+        rows = self.connection.execute("SELECT routing_key FROM outbox WHERE lane = 'event' ORDER BY id").fetchall()
+        return [row["routing_key"] for row in rows]
+
+    async def answer(self) -> None:
+        """Answer what people said, and look at nothing else."""
+        async with self.pool.connection() as connection:
+            said = await resolutions.unanswered(connection)
+        for one in said:
+            await resolve(one, janitor=self._janitor(), reports=Reports({self.name: self.bench.processor}))
+
+    def _janitor(self) -> Janitor:
+        return Janitor(pool=self.pool, processors={self.name: self.bench.processor})
+
+    def submit_again(self, lost: "Lost") -> None:
+        """Another batch takes the invoice of a payment that was given up."""
+        with psycopg.connect(self.database_url, autocommit=True) as connection:
+            given_up = lost.payment()
+            batch = builders.batch(connection, given_up["practice_id"], total=1, total_minor=given_up["amount_minor"])
+            later = datetime.now(UTC) + timedelta(hours=1)
+            builders.payment(
+                connection, batch, given_up["invoice_id"], given_up["method_id"], due_at=later, next_check_at=later
+            )
+
+    def assert_sound(self) -> None:
+        with psycopg.connect(self.database_url) as connection:
+            broken = [one for one in invariants.check(connection) if not one.name.startswith("i11_")]
+        assert broken == []
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lost:
+    """The payment of a lost answer."""
+
+    ground: Ground
+    payment_id: UUID
+    attempt_id: UUID
+    order: ChargeOrder
+
+    def payment(self) -> dict[str, Any]:
+        return self._row("SELECT * FROM payment WHERE id = %s", self.payment_id)
+
+    def attempt(self) -> dict[str, Any]:
+        return self._row("SELECT * FROM attempt WHERE id = %s", self.attempt_id)
+
+    def events(self) -> list[dict[str, Any]]:
+        found = self.ground.connection.execute(
+            "SELECT * FROM payment_event WHERE payment_id = %s ORDER BY id", [self.payment_id]
+        )
+        return found.fetchall()
+
+    @property
+    def state(self) -> str:
+        return str(self.payment()["state"])
+
+    def _row(self, statement: Any, key: UUID) -> dict[str, Any]:
+        row = self.ground.connection.execute(statement, [key]).fetchone()
+        assert row
+        return row
+
+
+Story = Callable[[Ground], Awaitable[None]]
+
+
+def on_ground(name: ProcessorName, database_url: str, story: Story) -> None:
+    """Play a story on fresh ground; afterwards the books must be sound."""
+
+    async def run() -> None:
+        async with _opened(name, database_url) as ground:
+            await story(ground)
+            ground.assert_sound()
+
+    asyncio.run(run())
+
+
+@asynccontextmanager
+async def _opened(name: ProcessorName, database_url: str) -> AsyncIterator[Ground]:
+    async with _OPENERS[name]() as bench, open_pool(database_url, process="test", most=4) as pool:
+        if name is VANTAGE:
+            bench.book.core.clock.set(datetime.now(UTC))
+        with psycopg.connect(database_url, autocommit=True, row_factory=dict_row) as connection:
+            yield Ground(name=name, bench=bench, connection=connection, pool=pool, database_url=database_url)
+
+
+def hours(number: float) -> timedelta:
+    return timedelta(hours=number)

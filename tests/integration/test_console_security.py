@@ -1,0 +1,356 @@
+"""Who may do and see what at the console, and what a hostile page, token or import cannot do."""
+
+import csv
+import io
+import re
+from typing import Any
+
+import pytest
+from fastapi.routing import APIRoute
+
+from services.submit.console import words
+from services.submit.console.app import MODULES
+from services.submit.console.downloads import harmless
+from tests.console_client import EVERYTHING, Console, Visitor, draft_with, submit, with_console
+from tests.submit_service import seed
+
+# A text that is a tag, an attribute's end, a template and a script's end at once.
+HOSTILE = "\"'><img src=x onerror=alert(1)></script>{{111*111}}<b>"
+
+
+@pytest.fixture
+def url(database_url: str) -> str:
+    seed(database_url)
+    return database_url
+
+
+def routes(*methods: str) -> list[tuple[str, str]]:
+    """Every route of the console, from the application's own list: a new one is tested without a change here."""
+    found = [
+        (method, f"/console{route.path}")
+        for module in MODULES
+        for route in module.router.routes
+        if isinstance(route, APIRoute)
+        for method in sorted(route.methods & set(methods))
+    ]
+    assert found, "no route was found, so nothing would be tested"
+    return found
+
+
+POSTS = [path for _, path in routes("POST")]
+PRIVATE = routes("GET", "POST")
+
+
+async def things(console: Console, practice: str) -> dict[str, str]:
+    """Ids of this practice for every path parameter: a draft, a submitted batch, a payment, a batch that waits."""
+    owner = await console.person(practice)
+    await submit(owner, await draft_with(owner, ["INV-1", "INV-2"]))
+    await console.sql("UPDATE practice SET approval_ceiling_minor = 100 WHERE external_id = %s", practice)
+    await submit(owner, await draft_with(owner, ["INV-5"]))
+    await console.sql("UPDATE practice SET approval_ceiling_minor = NULL")
+    draft = await draft_with(owner, ["INV-3"])
+    [(payment,)] = await console.sql(
+        "SELECT p.id::text FROM payment p JOIN practice r ON r.id = p.practice_id WHERE r.external_id = %s"
+        " ORDER BY p.id LIMIT 1",
+        practice,
+    )
+    return {"draft_id": draft.rsplit("/", 1)[1], "batch": "BP-1001", "payment": payment, "waiting": "BP-1002"}
+
+
+def filled(path: str, ids: dict[str, str]) -> str:
+    values = ids | ({"batch": ids["waiting"]} if "approvals" in path else {})
+    return re.sub(r"\{(\w+)[^}]*\}", lambda found: values[found[1]], path)
+
+
+FORM = {
+    "count": 2, "total_minor": 300, "op": "clear", "reason": "no", "theme": "dark", "back": "/console/batches",
+    "payment_number": "",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("path", POSTS)
+def test_every_post_needs_the_token_of_its_session(url: str, path: str) -> None:
+    async def story(console: Console) -> None:
+        ids = await things(console, "oak")
+        pat, lee = await console.person(), await console.person(subject="lee")
+        for forged in ("", "0" * 64, lee.csrf):
+            pat.csrf = forged
+            reply = await pat.post(filled(path, ids), **FORM)
+            assert reply.status == 403
+            assert "This page is out of date" in reply.body
+        assert (await console.sql("SELECT count(*) FROM batch WHERE void_requested_at IS NOT NULL")) == [(0,)]
+
+    with_console(url, story)
+
+
+@pytest.mark.parametrize(("method", "path"), PRIVATE, ids=str)
+def test_without_a_session_no_route_shows_or_does_anything(url: str, method: str, path: str) -> None:
+    async def story(console: Console) -> None:
+        ids = await things(console, "oak")
+        stranger = console.visitor()
+        reply = await stranger.send(method, filled(path, ids), data=FORM if method == "POST" else None)
+        allowed = {401, 403} if path != "/console/" else {303}
+        assert reply.status in allowed
+        assert "Client 0" not in reply.body
+
+    with_console(url, story)
+
+
+WITH_IDS = [(method, path) for method, path in routes("GET", "POST") if "{" in path]
+
+
+@pytest.mark.parametrize(("method", "path"), WITH_IDS, ids=str)
+def test_another_practices_ids_are_not_found_and_nothing_changes(url: str, method: str, path: str) -> None:
+    async def story(console: Console) -> None:
+        ids = await things(console, "oak")
+        outsider = await console.person("elm")
+        before = await state(console)
+        reply = await (outsider.get(filled(path, ids)) if method == "GET" else outsider.post(filled(path, ids), **FORM))
+        missing = {"draft_id": str(ids["payment"]), "payment": ids["draft_id"], "batch": "BP-9", "waiting": "BP-9"}
+        nowhere = await (
+            outsider.get(filled(path, missing)) if method == "GET" else outsider.post(filled(path, missing), **FORM)
+        )
+        assert (reply.status, nowhere.status) == (404, 404)
+        assert reply.body == nowhere.body
+        assert await state(console) == before
+
+    with_console(url, story)
+
+
+async def state(console: Console) -> list[Any]:
+    return await console.sql(
+        "SELECT (SELECT array_agg((b.status, b.void_requested_by)) FROM batch b),"
+        " (SELECT array_agg((p.state, p.version) ORDER BY p.id) FROM payment p),"
+        " (SELECT array_agg((a.decision) ORDER BY a.id) FROM approval a),"
+        " (SELECT array_agg((d.invoice_id, d.cleared) ORDER BY d) FROM draft_invoice d)"
+    )
+
+
+def test_a_colleagues_draft_is_not_found(url: str) -> None:
+    async def story(console: Console) -> None:
+        draft = await draft_with(await console.person(), ["INV-1"])
+        lee = await console.person(subject="lee")
+        assert (await lee.get(f"{draft}/invoices")).status == 404
+        assert (await lee.post(f"{draft}/submit", count=1, total_minor=100)).status == 404
+
+    with_console(url, story)
+
+
+@pytest.mark.parametrize(
+    ("missing", "paths"),
+    [
+        ("billing:void", ["/console/batches/{batch}/void", "/console/payments/{payment}/void"]),
+        ("billing:approve", ["/console/approvals/{batch}/approve", "/console/approvals/{batch}/send-back"]),
+    ],
+)
+def test_a_missing_permission_is_named_and_nothing_changes(url: str, missing: str, paths: list[str]) -> None:
+    async def story(console: Console) -> None:
+        ids = await things(console, "oak")
+        rest = tuple(one for one in EVERYTHING if one != missing)
+        lee = await console.person(subject="lee", permissions=rest)
+        before = await state(console)
+        for path in paths:
+            reply = await lee.post(filled(path, ids), **FORM)
+            assert reply.status == 403
+            assert "Ask the owner of your practice for the permission" in reply.body
+        assert await state(console) == before
+        pages = [(await lee.get(page)).body for page in ("/console/batches", "/console/batches/BP-1001")]
+        assert not any("Void…" in page for page in pages if missing == "billing:void")
+
+    with_console(url, story)
+
+
+def test_a_clinician_sees_own_clients_only_in_every_place(url: str) -> None:
+    async def story(console: Console) -> None:
+        pat = await console.person()
+        draft = await draft_with(pat, [f"INV-{n}" for n in range(1, 6)], payment_number="SECRET-1")
+        await submit(pat, draft)
+        clinician = await console.person(
+            subject="dr1", permissions=("billing", "billing:void", "own_clients"), clinician="oak-dr1"
+        )
+        history = (await clinician.get("/console/batches")).body
+        report = (await clinician.get("/console/batches/BP-1001")).body
+        text = (await clinician.get("/console/batches/BP-1001.csv")).body
+        own, others = ("INV-1", "INV-3", "INV-5"), ("INV-2", "INV-4")
+        for said in own:
+            assert said in report
+            assert said in text
+        for page in (history, report, text):
+            assert not any(said in page for said in (*others, "$15.00", "5 payments", "Void batch"))
+        assert "SECRET-1" not in history
+        assert "Payment number SECRET-1" not in report
+        assert "$9.00" in history
+        assert words.HIDDEN in report
+        assert report.count("are hidden.") == 1
+        assert (await clinician.get("/console/batches/BP-1001/void")).status == 403
+        [(hidden,)] = await console.sql(
+            "SELECT p.id FROM payment p JOIN invoice i ON i.id = p.invoice_id WHERE i.external_id = 'oak-i2'"
+        )
+        assert (await clinician.get(f"/console/payments/{hidden}")).status == 404
+        assert (await clinician.post(f"/console/payments/{hidden}/void")).status == 404
+        assert "BP-1001" not in (await clinician.get("/console/batches", q="SECRET")).body
+        draft = await draft_with(clinician, [])
+        listed = (await clinician.get(f"{draft}/invoices", size=100)).body
+        assert not any(f"{number}," in listed for number in ("INV-2", "INV-4", "INV-6"))
+
+    with_console(url, story)
+
+
+def test_a_clinician_whose_clients_are_all_there_sees_no_masked_line(url: str) -> None:
+    async def story(console: Console) -> None:
+        clinician = await console.person(subject="dr1", permissions=("billing", "own_clients"), clinician="oak-dr1")
+        await submit(clinician, await draft_with(clinician, ["INV-1", "INV-3"]))
+        assert "are hidden." not in (await clinician.get("/console/batches/BP-1001")).body
+
+    with_console(url, story)
+
+
+TEXTS = [
+    "UPDATE practice SET name = %s WHERE external_id = 'oak'",
+    "UPDATE client SET name = %s",
+    "UPDATE clinician SET name = %s",
+    "UPDATE invoice SET number = %s WHERE external_id = 'oak-i1'",
+    "UPDATE session SET description = %s",
+    "UPDATE payment_method SET brand = %s",
+    "UPDATE person SET name = %s",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("statement", TEXTS)
+def test_no_imported_text_becomes_markup(url: str, statement: str) -> None:
+    async def story(console: Console) -> None:
+        pat = await console.person()
+        draft = await draft_with(pat, ["INV-1", "INV-2"])
+        await console.sql(statement, HOSTILE)
+        pages = [(await pat.get(path)).body for path in ("/console/new", f"{draft}/invoices", f"{draft}/confirm")]
+        await submit(pat, draft)
+        [(payment,)] = await console.sql("SELECT id::text FROM payment ORDER BY id LIMIT 1")
+        await console.sql("UPDATE payment SET review_reason = %s", HOSTILE)
+        paths = (
+            "/console/batches", "/console/batches/BP-1001", "/console/batches/BP-1001/void", "/console/review",
+            f"/console/payments/{payment}", f"/console/payments/{payment}/void",
+        )  # fmt: skip
+        pages += [(await pat.get(path)).body for path in paths]
+        for page in pages:
+            assert "<img" not in page
+            assert "12321" not in page
+
+    with_console(url, story)
+
+
+@pytest.mark.parametrize(
+    ("path", "query"),
+    [
+        ("/console/batches", "q"),
+        ("/console/batches/BP-1001", "q"),
+        ("{draft}/invoices", "q.client"),
+        ("{draft}/invoices", "q.amount"),
+        ("{draft}/invoices", "from"),
+        ("/console/numbers", "payment_number"),
+    ],
+)
+def test_no_query_text_becomes_markup(url: str, path: str, query: str) -> None:
+    async def story(console: Console) -> None:
+        pat = await console.person()
+        draft = await draft_with(pat, ["INV-2"])
+        await submit(pat, await draft_with(pat, ["INV-1"]))
+        reply = await pat.get(path.format(draft=draft), **{query: HOSTILE[:40]})
+        assert "<img" not in reply.body
+
+    with_console(url, story)
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", "\rx"])
+def test_a_cell_is_never_a_formula(text: str) -> None:
+    assert harmless(text) == f"'{text}"
+    assert harmless("Åsa") == "Åsa"
+
+
+def test_a_csv_holds_every_payment_as_plain_text(url: str) -> None:
+    async def story(console: Console) -> None:
+        pat = await console.person()
+        await console.sql('UPDATE client SET name = \'=HYPERLINK("https://evil.example","x")\'')
+        await submit(pat, await draft_with(pat, ["INV-1", "INV-2"], payment_number="OCT"))
+        reply = await pat.get("/console/batches/BP-1001.csv")
+        assert reply.headers["Content-Disposition"] == 'attachment; filename="BP-1001.csv"'
+        assert reply.body.startswith("\ufeff")
+        rows = list(csv.DictReader(io.StringIO(reply.body.lstrip("\ufeff"))))
+        assert [(row["Invoice"], row["Amount"], row["Currency"], row["Status"]) for row in rows] == [
+            ("INV-1", "1.00", "USD", "Waiting"),
+            ("INV-2", "2.00", "USD", "Waiting"),
+        ]
+        assert {row["Client"][:2] for row in rows} == {"'="}
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d-0[45]:00", rows[0]["Submitted"])
+
+    with_console(url, story)
+
+
+def test_a_pdf_is_a_file_to_keep(url: str) -> None:
+    async def story(console: Console) -> None:
+        pat = await console.person()
+        await console.sql("UPDATE client SET name = 'Ægir Łukasz Ξένος ' || repeat('W', 60)")
+        await submit(pat, await draft_with(pat, ["INV-1", "INV-2"]))
+        reply = await pat.get("/console/batches/BP-1001.pdf")
+        assert (reply.status, reply.headers["Content-Type"]) == (200, "application/pdf")
+        assert reply.body.startswith(b"%PDF-")
+        assert b"/Count 1" in reply.body
+        actions = await console.sql("SELECT action FROM audit_entry WHERE action LIKE 'report.exported%%'")
+        assert actions == [("report.exported_pdf",)]
+
+    with_console(url, story)
+
+
+def test_every_view_of_clients_data_is_in_the_audit_log(url: str) -> None:
+    async def story(console: Console) -> None:
+        pat = await console.person()
+        ids = await things(console, "oak")
+        await console.sql("UPDATE payment SET review_reason = 'x'")
+        pages = {
+            f"/console/drafts/{ids['draft_id']}/invoices": "invoices.viewed",
+            f"/console/drafts/{ids['draft_id']}/confirm": "draft.viewed",
+            "/console/batches/BP-1001": "report.viewed",
+            "/console/batches/BP-1001.csv": "report.exported_csv",
+            f"/console/payments/{ids['payment']}": "payment.viewed",
+            "/console/review": "review.viewed",
+            "/console/approvals/BP-1002": "approval.viewed",
+        }
+        for path, action in pages.items():
+            [(before,)] = await console.sql("SELECT coalesce(max(id), 0) FROM audit_entry")
+            assert (await pat.get(path)).status == 200
+            entries = await console.sql("SELECT actor, action FROM audit_entry WHERE id > %s", before)
+            assert entries == [("pat", action)]
+
+    with_console(url, story)
+
+
+def test_every_answer_keeps_the_page_to_itself(url: str) -> None:
+    async def story(console: Console) -> None:
+        pat = await console.person()
+        stranger = console.visitor()
+        answers = [
+            await pat.get("/console/batches"),
+            await stranger.get("/console/batches"),
+            await pat.get("/console/nowhere"),
+            await stranger.get("/console/sign-in"),
+        ]
+        for reply in answers:
+            policy = reply.headers["Content-Security-Policy"]
+            assert "default-src 'none'" in policy
+            assert "unsafe" not in policy
+            assert reply.headers["X-Content-Type-Options"] == "nosniff"
+            assert reply.headers["Referrer-Policy"] == "no-referrer"
+            assert reply.headers["Cache-Control"] == "no-store"
+            assert not re.search(r"<script(?! src=\"/console/static/)|\sstyle=|\son\w+=|https?://", reply.body)
+
+    with_console(url, story)
+
+
+def test_our_own_files_are_served_and_nothing_beside_them(url: str) -> None:
+    async def story(console: Console) -> None:
+        visitor: Visitor = console.visitor()
+        for name in ("console.css", "console.js", "vendor/htmx.min.js", "vendor/htmx-sse.js", "icon.svg"):
+            assert (await visitor.get(f"/console/static/{name}")).status == 200
+        assert (await visitor.get("/console/static/../pages.py")).status == 404
+        assert (await visitor.get("/console/static/%2e%2e/pages.py")).status == 404
+
+    with_console(url, story)

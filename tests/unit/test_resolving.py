@@ -1,0 +1,106 @@
+"""What a person may decide about a payment under review, and what must be shown first."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from shared.domain import resolving, sightings
+from shared.domain.answers import Found, LookupAnswer, LookupFailed, NotFound, Seen, Sighting
+from shared.domain.payment import LIVE, NEVER_CHARGED, State
+from shared.domain.resolving import Refused
+from shared.domain.schedule import UNKNOWN_LONGEST
+from shared.domain.snapshot import Step
+from shared.domain.words import ProcessorName
+from tests.snapshots import NOW, a_charge, a_payment
+
+MONEY = Sighting(seen=Seen.SETTLED, reference="test-1-2", processor_ref="ref-9", history_ref=None, amount_minor=5_000)
+STATES = pytest.mark.parametrize("state", State)
+
+
+def reviewed(state: State, **fields: Any) -> Any:
+    return a_payment(state, review_reason="why", **fields)
+
+
+def charged(state: State, look: LookupAnswer, reference: str = "ref-9") -> Step | Refused:
+    payment = reviewed(state)
+    return resolving.charged(payment, a_charge(payment), look, reference, now=NOW)
+
+
+@STATES
+def test_charged_is_believed_where_a_charge_is_missing(state: State) -> None:
+    decided = charged(state, Found(sighting=MONEY))
+    missing = state in {State.SENDING, State.UNKNOWN, State.PROCESSING, *NEVER_CHARGED}
+    assert isinstance(decided, Step if missing else Refused)
+    if isinstance(decided, Step):
+        assert decided.after.state is State.SETTLED
+        assert decided.attempt
+        assert decided.attempt.processor_ref == "ref-9"
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        NotFound(as_of=NOW),
+        LookupFailed(code="timeout", detail=""),
+        Found(sighting=replace(MONEY, processor_ref="ref-8")),
+        Found(sighting=replace(MONEY, amount_minor=4_999)),
+        *(Found(sighting=replace(MONEY, seen=seen)) for seen in Seen if seen not in {Seen.APPROVED, Seen.SETTLED}),
+    ],
+)
+def test_charged_is_refused_unless_the_lookup_shows_exactly_that_money(look: LookupAnswer) -> None:
+    assert isinstance(charged(State.UNKNOWN, look), Refused)
+
+
+@STATES
+def test_not_executed_ends_an_unknown_payment_only(state: State) -> None:
+    payment = reviewed(state)
+    decided = resolving.not_executed(payment, a_charge(payment), as_of=NOW, now=NOW)
+    assert isinstance(decided, Step if state is State.UNKNOWN else Refused)
+    if isinstance(decided, Step):
+        assert decided.after.state is State.FAILED, "a payment under review is never sent again by itself"
+
+
+@STATES
+def test_what_is_still_open_cannot_be_acknowledged(state: State) -> None:
+    payment = reviewed(state)
+    decided = resolving.acknowledged(payment, a_charge(payment), by="pat", surplus=False)
+    is_open = state is State.SURPLUS or state in set(LIVE) - {State.APPROVED, State.SETTLED}
+    assert isinstance(decided, Refused if is_open else Step)
+    if isinstance(decided, Step):
+        assert (decided.after.state, decided.after.review_reason) == (state, None)
+
+
+def test_a_payment_that_took_money_twice_cannot_be_acknowledged() -> None:
+    payment = reviewed(State.SETTLED)
+    assert isinstance(resolving.acknowledged(payment, a_charge(payment), by="pat", surplus=True), Refused)
+
+
+def test_a_payment_that_is_not_under_review_cannot_be_acknowledged() -> None:
+    payment = a_payment(State.SETTLED)
+    assert isinstance(resolving.acknowledged(payment, a_charge(payment), by="pat", surplus=False), Refused)
+
+
+@STATES
+@pytest.mark.parametrize("processor", ProcessorName)
+def test_every_state_has_a_suggestion(state: State, processor: ProcessorName) -> None:
+    assert resolving.suggestion(state, processor).endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("state", "age", "asks"),
+    [
+        (State.UNKNOWN, UNKNOWN_LONGEST, True),
+        (State.UNKNOWN, UNKNOWN_LONGEST * 0.99, False),
+        # A bank may take days, and its answer comes.
+        (State.PROCESSING, UNKNOWN_LONGEST * 3, False),
+    ],
+)
+def test_people_are_asked_when_looking_should_have_helped(state: State, age: Any, *, asks: bool) -> None:
+    payment = a_payment(state)
+    step = sightings.looked(payment, a_charge(payment, last_send_at=NOW - age), detail="not found", now=NOW)
+    assert (step.after.review_reason is not None) == asks
+    assert (step.finding is not None) == asks
+    again = sightings.looked(step.after, a_charge(payment, last_send_at=NOW - age), detail="not found", now=NOW)
+    assert again.after.review_reason == step.after.review_reason
+    assert again.finding is None
