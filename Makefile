@@ -8,7 +8,7 @@ WORKERS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 3); [ $$n 
 
 .PHONY: help
 help: ## List the targets
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: setup
 setup: .venv/.synced ## Prepare this machine: .venv from uv.lock, and RabbitMQ if it is missing
@@ -37,6 +37,23 @@ check: .venv/.synced ## Format, lint, types and import contracts
 test: setup check ## Everything that must pass: check, then all tests on real servers
 	@# A file stays on one worker, because its tests may share servers that they stop and kill.
 	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile
+
+SEEDS ?= 1000
+.PHONY: simulate
+simulate: setup ## Drive the code through SEEDS seeded worlds of faults: make simulate SEEDS=10000
+	@$(BIN)/python -m tests.simulation --seeds $(SEEDS)
+
+MINUTES ?= 10
+SEED ?= 1
+.PHONY: chaos
+chaos: setup ## Kill, pause and cut off everything for MINUTES, by SEED, then compare with the ledgers
+	@$(BIN)/python -m tests.chaos --minutes $(MINUTES) --seed $(SEED)
+
+ROUNDS ?= 5
+.PHONY: bench
+bench: setup ## Measure beside the baselines, ROUNDS times, into tests/bench/results/
+	@.ci/python --group bench
+	@$(BIN)/python -m tests.bench --rounds $(ROUNDS)
 
 .PHONY: clean
 clean: ## Remove what was made here: environment, tools and caches

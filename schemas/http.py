@@ -13,6 +13,7 @@ from schemas.events import BatchStatus, PaymentState
 MOST_INVOICES: Final = 50_000
 MOST_ROWS: Final = 200
 MOST_ROWS_OF_REPORT: Final = 1_000
+MOST_DAYS: Final = 92
 _LONGEST_SEARCH: Final = 100
 
 Minor = Annotated[int, Field(ge=0, le=2**53 - 1, description="Integer minor units (cents for USD).")]
@@ -285,6 +286,39 @@ class BatchItem(Answer):
     finished_at: AwareDatetime | None
     posted_at: AwareDatetime | None
     own_rows_only: bool = Field(description="True where payments of other clinicians' clients are not counted.")
+
+
+class Money(Answer):
+    """Sums over the steps of payments: net is gross less fees, voids, refunds and disputes."""
+
+    charges: int
+    gross_minor: int
+    fees_minor: int = Field(description="What the processor kept, as its books say.")
+    fees_unknown: int = Field(description="Charges whose fee is not in the books yet; it counts as nothing.")
+    net_minor: int
+    pending_minor: int = Field(description="Charged, not settled.")
+    posted_minor: int = Field(description="Charged, settled, not given back.")
+    voided_minor: int
+    refunded_minor: int
+    disputed_minor: int = Field(description="Taken back by clients' banks, unless the practice won.")
+
+
+class MoneyOfDay(Money):
+    day: date
+
+
+class MoneyOfDays(Answer):
+    total: Money
+    days: list[MoneyOfDay] = Field(description="Days on which nothing moved are left out.")
+
+
+class MoneyQuery(Sent):
+    """Days by the practice's calendar, both included."""
+
+    model_config = ConfigDict(strict=False, populate_by_name=True)
+
+    from_: date = Field(alias="from")
+    to: date
 
 
 class BatchPage(Answer):

@@ -7,43 +7,23 @@ process that is told to crash does not start.
 
 import os
 from collections.abc import Mapping
-from enum import StrEnum, auto
-from typing import Final
+from typing import Final, Literal, get_args
 
 EXIT_CODE: Final = 86
 
-
-class CrashPoint(StrEnum):
-    """What has just happened. `written` is before its COMMIT, `committed` after it."""
-
-    BATCH_WRITTEN = auto()
-    BATCH_COMMITTED = auto()
-    VOID_MARKED = auto()
-    VOID_ASKED = auto()
-
-    RELAY_TAKEN = auto()
-    RELAY_CONFIRMED = auto()
-    RELAY_DELETED = auto()
-
-    CLAIM_WRITTEN = auto()
-    CLAIM_COMMITTED = auto()
-    SEND_ALLOWED = auto()
-    SEND_ANSWERED = auto()
-    RECORD_WRITTEN = auto()
-    RECORD_COMMITTED = auto()
-
-    VOID_CLAIM_WRITTEN = auto()
-    VOID_CLAIM_COMMITTED = auto()
-
-    STEP_WRITTEN = auto()
-    STEP_COMMITTED = auto()
-    HINTS_WRITTEN = auto()
-    HINTS_COMMITTED = auto()
-    LEASES_WRITTEN = auto()
-    LEASES_COMMITTED = auto()
-
-    STATUS_WRITTEN = auto()
-    STATUS_COMMITTED = auto()
+# What has just happened: `written` is before its COMMIT, `committed` after it.
+CrashPoint = Literal[
+    "batch_written", "batch_committed", "void_marked", "void_asked",
+    "relay_taken", "relay_confirmed", "relay_deleted",
+    "claim_written", "claim_committed",
+    "send_allowed", "send_answered",
+    "record_written", "record_committed",
+    "void_claim_written", "void_claim_committed",
+    "step_written", "step_committed",
+    "hints_written", "hints_committed", "leases_written", "leases_committed",
+    "status_written", "status_committed",
+]  # fmt: skip
+CRASH_POINTS: Final[tuple[CrashPoint, ...]] = get_args(CrashPoint)
 
 
 def read(environment: Mapping[str, str]) -> dict[CrashPoint, int]:
@@ -51,11 +31,14 @@ def read(environment: Mapping[str, str]) -> dict[CrashPoint, int]:
     wanted = environment.get("BATCHPAY_CRASH_AT")
     if not wanted:
         return {}
-    name = environment.get("BATCHPAY_ENVIRONMENT", "")
-    if not name.startswith("dev"):
-        raise ValueError(f"BATCHPAY_CRASH_AT is for environments named dev..., and BATCHPAY_ENVIRONMENT is {name!r}")
-    point, _, times = wanted.partition(":")
-    return {CrashPoint(point): int(times or 1)}
+    where = environment.get("BATCHPAY_ENVIRONMENT", "")
+    if not where.startswith("dev"):
+        raise ValueError(f"BATCHPAY_CRASH_AT is for environments named dev..., and BATCHPAY_ENVIRONMENT is {where!r}")
+    name, _, times = wanted.partition(":")
+    for point in CRASH_POINTS:
+        if point == name:
+            return {point: int(times or 1)}
+    raise ValueError(f"BATCHPAY_CRASH_AT is {wanted!r}; it must be one of {', '.join(CRASH_POINTS)}")
 
 
 # Read while the process imports its modules, so that none starts that could crash where it must not.

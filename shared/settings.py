@@ -31,6 +31,8 @@ class SubmitSettings(Settings):
     jwt_jwks_url: str | None = None
     jwt_issuer: str | None = None
     jwt_audience: str = "batchpay"
+    # Without it Stripe's webhooks are refused; reconciliation then tells later what they tell at once.
+    stripe_webhook_secret: SecretStr | None = None
 
 
 class WorkerSettings(Settings):

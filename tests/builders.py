@@ -208,6 +208,11 @@ def paid(connection: Connection, payment_id: UUID, state: str = "settled") -> UU
         [state, state, payment_id],
     )
     connection.execute(
+        "INSERT INTO payment_event (payment_id, attempt_id, event, from_state, to_state, actor)"
+        " VALUES (%s, %s, CASE %s WHEN 'settled' THEN 'settle' ELSE 'approve' END, 'sending', %s, 'test')",
+        [payment_id, attempt_id, state, state],
+    )
+    connection.execute(
         "UPDATE invoice i SET taken_minor = taken_minor + p.amount_minor FROM payment p"
         " WHERE p.id = %s AND i.id = p.invoice_id",
         [payment_id],

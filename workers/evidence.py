@@ -10,7 +10,7 @@ import psycopg
 import structlog
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from shared.crash_points import CrashPoint, reached
+from shared.crash_points import reached
 from shared.domain import charging, claiming, schedule, taken
 from shared.domain.answers import Blame, ChargeAnswer, NotExecuted
 from shared.domain.declines import Category
@@ -73,8 +73,8 @@ async def record(group: Sequence[Answered], *, pool: AsyncConnectionPool, actor:
             now_recorded = {answered.payment_id: answered for answered in reversed(rest)}
             rest = [answered for answered in rest if now_recorded[answered.payment_id] is not answered]
             steps += await _record(connection, now_recorded, actor=actor)
-        reached(CrashPoint.RECORD_WRITTEN)
-    reached(CrashPoint.RECORD_COMMITTED)
+        reached("record_written")
+    reached("record_committed")
     log_steps(steps)
 
 
@@ -126,9 +126,9 @@ async def take_step(
         if also:
             await also(connection, step)
         if step:
-            reached(CrashPoint.STEP_WRITTEN)
+            reached("step_written")
     if step:
-        reached(CrashPoint.STEP_COMMITTED)
+        reached("step_committed")
     log_steps(steps)
     return step
 

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import structlog
 
-from shared.crash_points import CrashPoint, reached
+from shared.crash_points import reached
 from shared.domain.answers import Blame, NotExecuted, Unknown
 from shared.store.payments import Owned
 
@@ -39,11 +39,11 @@ async def send(
         return NotExecuted(
             code="send_budget", blame=Blame.NOTHING, detail=f"not sent: {late_s:.1f} s past the send budget"
         )
-    reached(CrashPoint.SEND_ALLOWED)
+    reached("send_allowed")
     try:
         answer = await call(claimed.owned.request_text)
     except Exception as error:  # noqa: BLE001  # whatever an adapter's bug raises, the request may be on the wire
         _log.exception("adapter_failed", payment_id=str(claimed.owned.payment_id))
         return Unknown(code="adapter_failed", detail=type(error).__name__)
-    reached(CrashPoint.SEND_ANSWERED)
+    reached("send_answered")
     return answer

@@ -2,7 +2,7 @@
 
 import typer
 
-from services.cli import demo, findings, review, up
+from services.cli import demo, demo_day, findings, review, up
 from services.cli.import_folder import import_folder
 from services.cli.migrate import migrate
 from services.cli.reconcile import reconcile
@@ -14,6 +14,7 @@ app.command()(migrate)
 app.command()(reconcile)
 app.command()(token)
 app.command("demo")(demo.run)
+app.command("demo-day")(demo_day.run)
 app.command("up")(up.run)
 app.add_typer(findings.app, name="findings")
 app.add_typer(review.app, name="review")

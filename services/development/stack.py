@@ -72,7 +72,7 @@ class Stack:
         processes: Iterable[Process],
         *,
         run_directory: Path,
-        ready_within_s: float = 60.0,
+        ready_within_s: float = 120.0,
         drain_within_s: float = DRAIN_WITHIN_S,
     ) -> None:
         self._children = {process.name: Child(process, run_directory / f"{process.name}.log") for process in processes}
@@ -174,7 +174,7 @@ class Stack:
         if child.running is None:
             if now >= child.start_again_at:
                 self._start(child)
-                log.info("process_restarted", process=child.process.name, starts=child.starts)
+                log.info("process_restarted", name=child.process.name, starts=child.starts)
         elif child.running.poll() is not None:
             code = child.running.returncode
             child.exit_codes.append(code)
@@ -182,7 +182,7 @@ class Stack:
             if now - child.started_at > STEADY_AFTER_S:
                 child.pause_s = FIRST_PAUSE_S
             child.start_again_at = now + child.pause_s
-            log.warning("process_died", process=child.process.name, exit_code=code, restart_in_s=child.pause_s)
+            log.warning("process_died", name=child.process.name, exit_code=code, restart_in_s=child.pause_s)
             child.pause_s = min(child.pause_s * 2, LONGEST_PAUSE_S)
 
     def _bury(self, child: Child) -> None:
@@ -227,7 +227,7 @@ class Stack:
         try:
             child.running.wait(max(give_up_at - time.monotonic(), 0.1))
         except subprocess.TimeoutExpired:
-            log.warning("process_drain_cut_short", process=child.process.name, after_s=self._drain_within_s)
+            log.warning("process_drain_cut_short", name=child.process.name, after_s=self._drain_within_s)
             child.running.kill()
             child.running.wait()
         self._bury(child)

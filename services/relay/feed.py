@@ -11,7 +11,7 @@ from psycopg import Connection
 
 from schemas.commands import CHARGE_ACTORS, CHARGE_QUEUES, VOID_ACTOR, VOID_QUEUE
 from services.relay.rates import Allowance, Limits
-from shared.crash_points import CrashPoint, reached
+from shared.crash_points import reached
 from shared.messaging.publish import Outgoing, Publisher
 from shared.store import outbox
 from shared.store.outbox import CommandRow, WaitingBatch
@@ -141,11 +141,11 @@ def publish_rows(
     The locks are held while RabbitMQ answers, so that a second relay takes other rows. To lose them costs a repeated
     message and no more; how long RabbitMQ may take is bounded by the publisher.
     """
-    reached(CrashPoint.RELAY_TAKEN)
+    reached("relay_taken")
     confirmed = publisher.publish(messages)
     arrived = [row_id for row_id, safe in zip(ids, confirmed, strict=True) if safe]
     if arrived:
-        reached(CrashPoint.RELAY_CONFIRMED)
+        reached("relay_confirmed")
         outbox.delete(connection, ids=arrived)
-        reached(CrashPoint.RELAY_DELETED)
+        reached("relay_deleted")
     return len(arrived)

@@ -8,7 +8,7 @@ from psycopg.errors import UniqueViolation
 from psycopg_pool import AsyncConnectionPool
 
 from schemas.http import MOST_INVOICES, Selection, SubmitRequest
-from shared.crash_points import CrashPoint, reached
+from shared.crash_points import reached
 from shared.store import approvals, submissions
 from shared.store.approvals import Approval
 from shared.store.scope import Scope
@@ -111,8 +111,8 @@ async def submit(
                 answer = await _submit_once(
                     connection, scope, request, key=idempotency_key, digest=digest, actor=actor, source=source
                 )
-                reached(CrashPoint.BATCH_WRITTEN)
-            reached(CrashPoint.BATCH_COMMITTED)
+                reached("batch_written")
+            reached("batch_committed")
         except UniqueViolation:
             # Another submit took the key or one of the invoices and has committed: read again what is true now.
             continue

@@ -13,6 +13,7 @@ class Kind(StrEnum):
     OUTSIDE_VOID = "outside_void"
     PARTIAL_REFUND = "partial_refund"
     CHARGEBACK = "chargeback"
+    REFUND_FAILED = "refund_failed"
     # Ours, not theirs.
     NOT_IN_BOOKS = "not_in_books"
     RETURN_NOT_IN_BOOKS = "return_not_in_books"
@@ -37,6 +38,7 @@ _SUGGESTIONS: Final[Mapping[str, str]] = {
     Kind.OUTSIDE_VOID: "Voided in the dashboard, the invoice is open again: check that it was meant so.",
     Kind.PARTIAL_REFUND: "A part was given back in the processor's dashboard: correct the invoice upstream.",
     Kind.CHARGEBACK: "The client's bank took it back: answer it in the processor's dashboard; do not refund it.",
+    Kind.REFUND_FAILED: "The client's bank sent the refund back: give the client the money in another way.",
     Kind.NOT_IN_BOOKS: "We have it as paid and the books do not show it: ask the processor with the reference.",
     Kind.RETURN_NOT_IN_BOOKS: "We have it as given back and the books do not show it: ask the processor.",
     Kind.AMOUNT_DIFFERS: "Another amount moved than was sent: ask the processor with the reference.",

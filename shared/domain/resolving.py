@@ -42,7 +42,7 @@ def charged(
         return Refused(f"the payment is {payment.state}: it needs no charge")
     match look:
         case LookupFailed():
-            return Refused(f"the processor could not be asked ({look.code}): try again later")
+            return Refused(f"the processor did not confirm {processor_ref} ({look.code})")
         case NotFound():
             return Refused(f"the processor shows no charge under {attempt.reference}")
         case Found(sighting=shown) if shown.processor_ref != processor_ref:

@@ -17,7 +17,7 @@ from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool
 
 from schemas.events import BatchEvent
-from shared.crash_points import CrashPoint, reached
+from shared.crash_points import reached
 from shared.domain.batch import BatchStatus, Posting, StateCount, status, tally
 from shared.domain.payment import State
 from shared.store.statements import load
@@ -67,7 +67,7 @@ async def recompute(pool: AsyncConnectionPool, batch_ids: Iterable[UUID], *, act
         async with pool.connection() as connection:
             changed += await _recompute(connection, ids[start : start + BATCHES_IN_ONE_TRANSACTION])
         if changed:
-            reached(CrashPoint.STATUS_COMMITTED)
+            reached("status_committed")
     for one in changed:
         # Progress is told several times a second while a batch runs: for those who look closely.
         log = _log.debug if one.events == (_PROGRESSED,) else _log.info
@@ -154,7 +154,7 @@ async def _write(
     ]
     parameters = {"batches": orjson.dumps(rows).decode(), "events": orjson.dumps(posted).decode(), "now": now}
     await connection.execute(_SQL["write"], parameters)
-    reached(CrashPoint.STATUS_WRITTEN)
+    reached("status_written")
     return changed
 
 

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from psycopg_pool import AsyncConnectionPool
 
-from shared.crash_points import CrashPoint, reached
+from shared.crash_points import reached
 from shared.domain import voiding
 from shared.domain.snapshot import Step
 from shared.domain.voiding import VoidResult
@@ -52,7 +52,7 @@ async def request_batch_void(
             action="batch.void_requested",
             batch_id=batch_id,
         )
-    reached(CrashPoint.VOID_MARKED)
+    reached("void_marked")
     results = Counter(await ask_rest_of_batch(pool, batch_id=batch_id, actor=actor))
     async with pool.connection() as connection:
         results += await _beyond(connection, batch_id, results)
@@ -66,7 +66,7 @@ async def ask_rest_of_batch(pool: AsyncConnectionPool, *, batch_id: UUID, actor:
         async with pool.connection() as connection:
             ids = await payments.live_of_batch(connection, batch_id, after=after, limit=_CHUNK)
             results += await _ask(connection, ids, actor=actor)
-        reached(CrashPoint.VOID_ASKED)
+        reached("void_asked")
         if len(ids) < _CHUNK:
             return results
         after = ids[-1]

@@ -1,7 +1,7 @@
 """Pages beside the journey: review, approvals, own clients, what goes wrong; and the keyboard."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
 import psycopg
@@ -14,8 +14,9 @@ from tests.browser.person import Person
 
 
 @pytest.fixture
-def connection(box: Sandbox) -> psycopg.Connection[tuple[object, ...]]:
-    return psycopg.connect(box.database_url, autocommit=True)
+def connection(box: Sandbox) -> Iterator[builders.Connection]:
+    with psycopg.connect(box.database_url, autocommit=True) as connection:
+        yield connection
 
 
 def select_all(page: Page) -> None:
@@ -25,7 +26,7 @@ def select_all(page: Page) -> None:
 
 
 def test_a_second_person_approves_what_is_above_the_ceiling(
-    connection: psycopg.Connection[tuple[object, ...]], person: Callable[..., Person]
+    connection: builders.Connection, person: Callable[..., Person]
 ) -> None:
     connection.execute("UPDATE practice SET approval_ceiling_minor = 300000 WHERE external_id = 'prac_mesa'")
     maker = person("marta", practice="prac_mesa").sign_in()
@@ -46,7 +47,7 @@ def test_a_second_person_approves_what_is_above_the_ceiling(
 
 
 def test_the_review_list_asks_for_what_only_people_can_settle(
-    connection: psycopg.Connection[tuple[object, ...]], person: Callable[..., Person]
+    connection: builders.Connection, person: Callable[..., Person]
 ) -> None:
     made = builders.submitted(connection, 2)
     external_id = connection.execute("SELECT external_id FROM practice WHERE id = %s", [made.practice_id]).fetchone()
@@ -102,7 +103,7 @@ def test_the_keyboard_goes_through_the_list(person: Callable[..., Person]) -> No
 
 
 def test_the_page_is_replaced_when_the_session_ends(
-    box: Sandbox, connection: psycopg.Connection[tuple[object, ...]], person: Callable[..., Person]
+    box: Sandbox, connection: builders.Connection, person: Callable[..., Person]
 ) -> None:
     lee = person("lee", practice="prac_harbor", name="Lee").sign_in()
     page = lee.go("/new")

@@ -17,14 +17,14 @@ from tests.journeys.journey import days_pass, let_wires_go, look_now, rows
 # A hint that may be lost comes again within a minute, a lease ends within half of one: this is several of each.
 BY_ITSELF_WITHIN_S: Final = 300.0
 WITHOUT_PAUSES_WITHIN_S: Final = 60.0
-WITH_DAYS_WITHIN_S: Final = 180.0
+WITH_DAYS_WITHIN_S: Final = 600.0
 _LOOK_EVERY_S: Final = 0.5
 # By then every charge has executed that a simulator was told to execute late.
 _LATEST_EXECUTION_S: Final = 60
 
 _MOVING: Final = (State.QUEUED, State.SENDING)
 # What is surplus waits for people, and is a double charge to the verdict.
-_OPEN: Final = tuple(state for state in UNFINISHED if state is not State.SURPLUS)
+OPEN: Final = tuple(state for state in UNFINISHED if state is not State.SURPLUS)
 
 _log = structlog.get_logger()
 
@@ -40,7 +40,7 @@ def wait_until_quiet(box: Sandbox) -> float:
         box.control(name, "clock", {"advance_s": _LATEST_EXECUTION_S})
     _forget_keys(box)
     with days_pass(box):
-        _wait(box, lambda: _looked(box) and _count(box, _OPEN) == 0, within_s=WITH_DAYS_WITHIN_S)
+        _wait(box, lambda: _looked(box) and _count(box, OPEN) == 0, within_s=WITH_DAYS_WITHIN_S)
         _wait(box, lambda: _sound(box), within_s=WITH_DAYS_WITHIN_S)
     return by_itself_s
 

@@ -69,6 +69,7 @@ def _results(report: Report) -> list[tuple[str, str]]:
         ("longest wait for an answer of the API", f"{report.longest_answer_s:.1f} s"),
         ("quiet by itself after the healing", f"{report.quiet_after_s:.1f} s"),
         ("on the review list", str(verdict.review_items)),
+        ("unfinished", _verdict(verdict.unfinished)),
         ("invariants broken", _verdict(len(verdict.broken_invariants))),
         ("differences from the processors' ledgers", _verdict(len(verdict.differences))),
         ("lost payments", _verdict(len(verdict.lost_payments))),

@@ -85,6 +85,12 @@ def test_an_acknowledged_invoice_without_a_payment_is_lost(books: Books) -> None
     assert not books.judged().good
 
 
+def test_a_payment_that_comes_to_no_end_is_not_good(books: Books) -> None:
+    builders.submitted(books.connection)
+    verdict = books.judged()
+    assert (verdict.unfinished, verdict.good) == (1, False)
+
+
 @pytest.mark.unsound("it breaks rules")
 def test_a_broken_invariant_is_not_good(books: Books) -> None:
     books.connection.execute("UPDATE invoice SET taken_minor = 0")

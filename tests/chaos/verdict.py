@@ -12,6 +12,7 @@ from services.development.comparison import compare
 from shared.domain.words import ProcessorName
 from shared.store import invariants
 from tests.chaos.load import Acknowledged
+from tests.chaos.quiet import OPEN
 
 Facts = Mapping[ProcessorName, Sequence[Mapping[str, Any]]]
 
@@ -27,7 +28,7 @@ _RESOLUTIONS: Final = """
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """`good` only if nothing was charged twice, nothing is lost, and every rule holds."""
+    """`good` only if nothing was charged twice, nothing is lost, nothing is open, and every rule holds."""
 
     payments: int
     states: Mapping[str, int]
@@ -35,6 +36,7 @@ class Verdict:
     lost_payments: tuple[str, ...]
     differences: tuple[str, ...]
     broken_invariants: tuple[str, ...]
+    unfinished: int
     review_items: int
     unknowns: int
     unknowns_resolved: int
@@ -42,7 +44,8 @@ class Verdict:
 
     @property
     def good(self) -> bool:
-        return not (self.double_charges or self.lost_payments or self.differences or self.broken_invariants)
+        found = (self.double_charges, self.lost_payments, self.differences, self.broken_invariants, self.unfinished)
+        return not any(found)
 
 
 def judge(database_url: str, ledgers: Facts, acknowledged: Sequence[Acknowledged]) -> Verdict:
@@ -64,6 +67,7 @@ def judge(database_url: str, ledgers: Facts, acknowledged: Sequence[Acknowledged
             broken_invariants=tuple(
                 f"{name}: {', '.join(ids)}" for name, ids in invariants.check(connection, settled_down=timedelta(0))
             ),
+            unfinished=sum(states.get(state, 0) for state in OPEN),
             review_items=_count(connection, "SELECT count(*) FROM payment WHERE review_reason IS NOT NULL"),
             unknowns=len(resolutions),
             unknowns_resolved=len(resolved),

@@ -119,8 +119,18 @@ INSERT INTO payment_event (payment_id, attempt_id, at, event, from_state, to_sta
 SELECT id, id, at, 'claim', 'queued', 'sending', 'charge' FROM past
 UNION ALL
 SELECT id, id, at, 'settle', 'sending', state, 'charge' FROM past;
-INSERT INTO finding (practice_id, payment_id, kind, detail, created_at, resolved_at)
-SELECT practice_id, id, 'outside_refund', '', at, at FROM past WHERE state = 'refunded';
+INSERT INTO finding (practice_id, payment_id, kind, detail, created_at, told_at, resolved_at)
+SELECT practice_id, id, 'outside_refund', '', at, at, at FROM past WHERE state = 'refunded';
+INSERT INTO dispute (processor, account, processor_ref, payment_id, attempt_id, amount_minor, standing, opened_at,
+  closed_at)
+SELECT 'vantage', 'account-' || p, 'dispute-' || n, id, id, 5000, 'won', at, at FROM past WHERE state = 'refunded';
+INSERT INTO webhook (processor, event_id, account, type, received_at, next_try_at, handled_at, outcome)
+SELECT 'vantage', 'event-' || n, 'account-' || p, 'charge.disputed', at, at, at, 'looked' FROM past
+WHERE state = 'refunded';
+INSERT INTO processor_fee (attempt_id, fee_minor) SELECT id, 1 FROM past WHERE state = 'settled';
+INSERT INTO reconciliation (practice_id, processor, account, day, asked_by, planned, next_try_at, answered_at, complete,
+  lines, caught_up)
+SELECT pg_temp.id(p), 'vantage', 'account-' || p, at::date, 'person-1', false, at, at, true, 1, 0 FROM past_batch;
 INSERT INTO resolution (payment_id, verdict, note, asked_by, source, asked_at, answered_at)
 SELECT id, 'acknowledged', 'seen', 'person-1', 'console', at, at FROM past WHERE state = 'refunded';
 INSERT INTO audit_entry (practice_id, at, actor, source, action, batch_id)
@@ -196,8 +206,12 @@ SELECT uuid7(), id, 2, 'void', id, 'void-' || n, 'vantage', 'account-1', 5000, '
 FROM now_open WHERE state = 'voiding';
 INSERT INTO payment_event (payment_id, attempt_id, event, from_state, to_state, actor)
 SELECT id, id, 'claim', 'queued', 'sending', 'charge' FROM now_open;
-INSERT INTO finding (practice_id, payment_id, kind, detail) SELECT practice_id, id, 'no_trace', '' FROM now_open
-WHERE in_review;
+INSERT INTO finding (id, practice_id, payment_id, kind, detail)
+SELECT id, practice_id, id, 'no_trace', '' FROM now_open WHERE in_review;
+INSERT INTO reconciliation (id, practice_id, processor, account, day, asked_by, planned)
+SELECT id, practice_id, 'vantage', 'account-1', current_date, 'person-1', false FROM now_open WHERE in_review;
+INSERT INTO webhook (processor, event_id, account, type)
+SELECT 'vantage', 'open-' || n, 'account-1', 'charge.succeeded' FROM now_open WHERE in_review;
 INSERT INTO resolution (id, payment_id, verdict, note, asked_by, source)
 SELECT id, id, 'not_executed', 'seen', 'person-1', 'console' FROM now_open WHERE in_review;
 DROP TABLE now_open;

@@ -32,6 +32,8 @@ MINUTE: Final = timedelta(minutes=1)
 DAY: Final = timedelta(days=1)
 CARDS: Final = [f"client-{1 + n}" for n in range(1, 101)]
 PUSHED: Final = 50
+# Attempts in four ranges of 128 pages, which is as exactly as the index by day knows them: with the day, and around it.
+RANGES_OF_A_DAY: Final = 4 * 128 * 50
 
 
 class Question(NamedTuple):
@@ -114,9 +116,8 @@ def _sweeps() -> dict[str, list[Question]]:
         "sweep.wires_free": [asked(20, limit=500)],
         "sweep.take_unclear": [asked(14, limit=500, again=MINUTE)],
         "sweep.take_unsettled": [asked(8, limit=500, again=MINUTE)],
-        # Its index knows ranges of 128 pages: two with the days asked for and two more that hold them between others.
         "sweep.known_of_days": [
-            asked(4 * 128 * 50, processor="vantage", account="account-1", first=that_day, last=that_day + 2 * DAY)
+            asked(RANGES_OF_A_DAY, processor="vantage", account="account-1", first=that_day, last=that_day + 2 * DAY)
         ],
         "sweep.look_now": [asked(UNSETTLED)],
         "void.mark_batch": [asked(1, batch_id=RUNNING_BATCH, practice_id=PRACTICE, by="person-1")],

@@ -176,6 +176,9 @@ def test_openapi_documents_every_status_and_refers_only_to_what_it_holds(databas
         async with submit_service(database_url) as caller:
             document = (await caller.get("/openapi.json")).body
         assert set(document["paths"]) == {
+            "/v1/approvals",
+            "/v1/approvals/{batch}/approve",
+            "/v1/approvals/{batch}/send-back",
             "/v1/batches",
             "/v1/batches/preview",
             "/v1/batches/{batch}",
@@ -186,7 +189,7 @@ def test_openapi_documents_every_status_and_refers_only_to_what_it_holds(databas
             "/v1/payments/{payment}/void",
         }
         submit = document["paths"]["/v1/batches"]["post"]
-        assert set(submit["responses"]) == {"200", "201", "401", "403", "409", "413", "422", "503"}
+        assert set(submit["responses"]) == {"200", "201", "202", "401", "403", "409", "413", "422", "503"}
         assert "application/problem+json" in submit["responses"]["409"]["content"]
         text = json.dumps(document)
         named = set(re.findall(r'"#/components/schemas/(\w+)"', text))

@@ -1,7 +1,5 @@
 """Who may do and see what at the console, and what a hostile page, token or import cannot do."""
 
-import csv
-import io
 import re
 from typing import Any
 
@@ -10,7 +8,6 @@ from fastapi.routing import APIRoute
 
 from services.submit.console import words
 from services.submit.console.app import MODULES
-from services.submit.console.downloads import harmless
 from tests.console_client import EVERYTHING, Console, Visitor, draft_with, submit, with_console
 from tests.submit_service import seed
 
@@ -256,46 +253,6 @@ def test_no_query_text_becomes_markup(url: str, path: str, query: str) -> None:
         await submit(pat, await draft_with(pat, ["INV-1"]))
         reply = await pat.get(path.format(draft=draft), **{query: HOSTILE[:40]})
         assert "<img" not in reply.body
-
-    with_console(url, story)
-
-
-@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", "\rx"])
-def test_a_cell_is_never_a_formula(text: str) -> None:
-    assert harmless(text) == f"'{text}"
-    assert harmless("Åsa") == "Åsa"
-
-
-def test_a_csv_holds_every_payment_as_plain_text(url: str) -> None:
-    async def story(console: Console) -> None:
-        pat = await console.person()
-        await console.sql('UPDATE client SET name = \'=HYPERLINK("https://evil.example","x")\'')
-        await submit(pat, await draft_with(pat, ["INV-1", "INV-2"], payment_number="OCT"))
-        reply = await pat.get("/console/batches/BP-1001.csv")
-        assert reply.headers["Content-Disposition"] == 'attachment; filename="BP-1001.csv"'
-        assert reply.body.startswith("\ufeff")
-        rows = list(csv.DictReader(io.StringIO(reply.body.lstrip("\ufeff"))))
-        assert [(row["Invoice"], row["Amount"], row["Currency"], row["Status"]) for row in rows] == [
-            ("INV-1", "1.00", "USD", "Waiting"),
-            ("INV-2", "2.00", "USD", "Waiting"),
-        ]
-        assert {row["Client"][:2] for row in rows} == {"'="}
-        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d-0[45]:00", rows[0]["Submitted"])
-
-    with_console(url, story)
-
-
-def test_a_pdf_is_a_file_to_keep(url: str) -> None:
-    async def story(console: Console) -> None:
-        pat = await console.person()
-        await console.sql("UPDATE client SET name = 'Ægir Łukasz Ξένος ' || repeat('W', 60)")
-        await submit(pat, await draft_with(pat, ["INV-1", "INV-2"]))
-        reply = await pat.get("/console/batches/BP-1001.pdf")
-        assert (reply.status, reply.headers["Content-Type"]) == (200, "application/pdf")
-        assert reply.body.startswith(b"%PDF-")
-        assert b"/Count 1" in reply.body
-        actions = await console.sql("SELECT action FROM audit_entry WHERE action LIKE 'report.exported%%'")
-        assert actions == [("report.exported_pdf",)]
 
     with_console(url, story)
 

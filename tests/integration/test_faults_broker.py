@@ -47,9 +47,8 @@ def test_a_queue_without_a_leader_is_made_anew_by_who_publishes_to_it(
     own_servers: Servers, queue: str, exchange: str, routing_key: str
 ) -> None:
     message = Outgoing(exchange, routing_key, b"{}", "one")
+    take_leader(own_servers, queue)
     with Publisher(own_servers.amqp_url, repair_after_s=REPAIR_AFTER_S) as publisher:
-        assert publisher.publish([message]) == [True]
-        take_leader(own_servers, queue)
         assert publisher.publish([message]) == [False]
         eventually(lambda: publisher.publish([message]) == [True], within_s=WITHIN_S, what="the queue takes messages")
         assert publisher.publish([message]) == [True]

@@ -70,6 +70,7 @@ BROKEN = {
         INSERT INTO payment_event (payment_id, event, from_state, to_state, actor)
         VALUES ({queued}, 'approve', 'queued', 'settled', 'test')""",
     "i12_amounts_never_change": "UPDATE attempt SET amount_minor = 1 WHERE id = {charge}",
+    "money_in_rows_is_money_in_steps": "UPDATE payment SET state = 'settled' WHERE id = {queued}",
     "invoice_knows_what_was_taken": """
         UPDATE invoice SET taken_minor = 1 WHERE id = (SELECT invoice_id FROM payment WHERE id = {queued})""",
 }

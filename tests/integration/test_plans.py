@@ -17,6 +17,7 @@ from shared.store.batches import NEWEST_FIRST
 from shared.store.paging import Order
 from shared.store.pool import connection_options
 from shared.store.scope import Scope
+from tests.integration.plan_books import questions_of_books
 from tests.integration.plan_history import CLINICIAN, PRACTICE, begin, pass_time
 from tests.integration.plan_questions import Question, questions_of_work
 from tests.integration.plan_screens import DRAFT, questions_of_screens
@@ -25,8 +26,8 @@ from tests.shared_servers import Shared, create_database, database_url_of, drop_
 HALF, WHOLE = 2_000, 4_000  # batches
 
 GROWING: Final = {
-    "approval", "attempt", "audit_entry", "batch", "draft", "draft_invoice", "finding", "invoice", "payment",
-    "payment_event", "resolution", "session",
+    "approval", "attempt", "audit_entry", "batch", "dispute", "draft", "draft_invoice", "finding", "invoice", "payment",
+    "payment_event", "processor_fee", "reconciliation", "resolution", "session", "webhook",
 }  # fmt: skip
 
 # What reads more when there is more, or reads nothing, and why that is right.
@@ -110,7 +111,7 @@ def answers(database: str) -> dict[str, list[Answer]]:
 
 
 def ask_all(connections: Connections) -> dict[str, list[tuple[tuple[Question, Way], Reading]]]:
-    questions = questions_of_work(connections.plain) | questions_of_screens()
+    questions = questions_of_work(connections.plain) | questions_of_screens() | questions_of_books()
     return {
         name: [((one, way), ask(connections, name, one, way)) for one in asked for way in ways(name)]
         for name, asked in questions.items()

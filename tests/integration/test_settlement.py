@@ -25,6 +25,9 @@ async def approved_at(ground: Ground, moment: datetime) -> Lost:
     """A charge that the processor took at this moment of its clock and that we know as approved."""
     ground.bench.book.core.clock.set(moment)
     lost = await ground.unknown("reset_after_execute")
+    # The simulator's clock runs on while we write; the charge happened at its moment.
+    (entry,) = ground.bench.book.core.ledger.by_reference(lost.order.account, lost.order.reference)
+    entry.executed_at = moment
     ground.connection.execute(
         "UPDATE attempt SET first_send_at = %(at)s, last_send_at = %(at)s, last_claimed_at = %(at)s WHERE id = %(id)s",
         {"at": moment, "id": lost.attempt_id},

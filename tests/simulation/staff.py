@@ -11,7 +11,7 @@ from tests.simulation.gates import Process
 Start = Callable[[Process, Ground], None]
 
 # How long a process may be stopped: shorter than a lease, longer than one, longer than an absence takes to be final.
-_FROZEN_S = ((1.0, 20.0), (30.0, 600.0), (3600.0, 40 * 3600.0))
+_FROZEN_S = ((1.0, 20.0), (30.0, 600.0), (3600.0, 96 * 3600.0))
 
 
 class Staff:

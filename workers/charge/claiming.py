@@ -9,7 +9,7 @@ import psycopg
 import structlog
 from psycopg_pool import AsyncConnectionPool
 
-from shared.crash_points import CrashPoint, reached
+from shared.crash_points import reached
 from shared.domain import claiming
 from shared.domain.claiming import NewAttempt
 from shared.domain.ids import reference, uuid7
@@ -103,9 +103,9 @@ async def _claim(tokens: dict[UUID, UUID], *, claimer: Claimer) -> list[Owned]:
         if steps:
             now = candidates[0].now
             await payments.write(connection, steps, actor=claimer.actor, now=now)
-            reached(CrashPoint.CLAIM_WRITTEN)
+            reached("claim_written")
     if steps:
-        reached(CrashPoint.CLAIM_COMMITTED)
+        reached("claim_committed")
     log_steps(steps)
     return [_owned(step) for step in steps if step.attempt]
 

@@ -1,4 +1,4 @@
-"""What the janitor does beside its sweep: books are compared, findings are told."""
+"""What the janitor does beside its sweep: webhooks are looked into, books are compared, findings are told."""
 
 import asyncio
 
@@ -8,6 +8,7 @@ from shared.store import findings
 from workers.evidence import TRY_AGAIN
 from workers.janitor.reconciling import plan, reconcile_due
 from workers.janitor.unclear import Janitor
+from workers.janitor.webhooks import handle_webhooks
 
 _log = structlog.get_logger()
 
@@ -34,6 +35,7 @@ async def go_round_for_ever(*, janitor: Janitor, every_s: float, stop: asyncio.E
 
 async def go_round(*, janitor: Janitor) -> None:
     """Everything that is due."""
+    await handle_webhooks(janitor=janitor)
     await reconcile_due(janitor=janitor)
     await _tell(janitor)
 

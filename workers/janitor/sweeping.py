@@ -10,7 +10,7 @@ from uuid import UUID
 
 import structlog
 
-from shared.crash_points import CrashPoint, reached
+from shared.crash_points import reached
 from shared.domain import charging, sightings
 from shared.domain.answers import Seen
 from shared.domain.payment import State
@@ -88,9 +88,9 @@ async def _hint_again(janitor: Janitor) -> None:
         charges = await sweeps.hint_queued(connection)
         voids = await sweeps.hint_voiding(connection)
         if charges or voids:
-            reached(CrashPoint.HINTS_WRITTEN)
+            reached("hints_written")
     if charges or voids:
-        reached(CrashPoint.HINTS_COMMITTED)
+        reached("hints_committed")
         _log.info("hints_repeated", charges=charges, voids=voids)
 
 
@@ -102,9 +102,9 @@ async def _free_overdue(janitor: Janitor) -> None:
         steps = [step for row in locked if (step := _overdue(row))]
         if steps:
             await payments.write(connection, steps, actor=ACTOR, now=max(row.now for row in locked))
-            reached(CrashPoint.LEASES_WRITTEN)
+            reached("leases_written")
     if steps:
-        reached(CrashPoint.LEASES_COMMITTED)
+        reached("leases_committed")
     log_steps(steps)
 
 

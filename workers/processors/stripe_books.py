@@ -129,7 +129,7 @@ def _fee(charge: object) -> int | None:
     """Stripe's fee of a charge, which is known once its balance transaction is."""
     booked = charge.get("balance_transaction") if is_object(charge) else None
     fee = booked.get("fee") if is_object(booked) else None
-    return fee if isinstance(fee, int) else None
+    return fee if type(fee) is int else None
 
 
 def _refund(refund: Json) -> Line:
@@ -160,6 +160,6 @@ def _text(row: Json, name: str) -> str:
 
 def _minor(row: Json, name: str) -> int:
     value = row.get(name)
-    if not isinstance(value, int):
+    if type(value) is not int:
         raise _UnreadableError("shape", f"a row without {name}")
     return value

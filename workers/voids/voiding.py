@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 
 from psycopg_pool import AsyncConnectionPool
 
-from shared.crash_points import CrashPoint, reached
+from shared.crash_points import reached
 from shared.domain import voiding
 from shared.domain.answers import Found, NotExecuted, Unknown, VoidAnswer, VoidRefused
 from shared.domain.ids import reference, uuid7
@@ -91,8 +91,8 @@ async def _claim(payment_id: UUID, *, voider: Voider) -> _Claim | None:
             new = _new_void(row.payment, charge, processor, environment=voider.environment)
             step = voiding.claim(row.payment, charge, new, now=row.now)
         await payments.write(connection, [step], actor=ACTOR, now=row.now)
-        reached(CrashPoint.VOID_CLAIM_WRITTEN)
-    reached(CrashPoint.VOID_CLAIM_COMMITTED)
+        reached("void_claim_written")
+    reached("void_claim_committed")
     log_steps([step])
     assert step.attempt
     assert step.after.claim_token

@@ -145,3 +145,9 @@ FROM invoice i LEFT JOIN payment p
   ON p.invoice_id = i.id AND p.state = ANY(%(taken)s) AND p.acknowledged_at IS NULL
 GROUP BY i.id
 HAVING i.taken_minor <> COALESCE(sum(p.amount_minor), 0);
+
+-- name: money_in_rows_is_money_in_steps
+SELECT p.id::text
+FROM payment p LEFT JOIN money_step m ON m.payment_id = p.id
+GROUP BY p.id
+HAVING COALESCE(sum(m.charged - m.voided - m.refunded), 0) <> (p.state = ANY(%(taken)s) OR p.state = 'surplus')::integer;

@@ -62,7 +62,8 @@ SELECT
   r.id IS NOT NULL AS returning,
   CASE WHEN r.outcome = 'confirmed' AND r.kind = 'refund' THEN r.last_send_at END AS refunded_at
 FROM named n
-JOIN attempt a ON a.id = n.id AND a.kind = 'charge'
+-- ANY: who takes the named ones for many joins them with all attempts there are.
+JOIN attempt a ON a.id = n.id AND a.id = ANY (ARRAY(SELECT id FROM named)) AND a.kind = 'charge'
 JOIN payment p ON p.id = a.payment_id
 LEFT JOIN LATERAL (
   SELECT r.id, r.kind, r.outcome, r.last_send_at FROM attempt r

@@ -79,3 +79,21 @@ CREATE TABLE webhook (
   CHECK ((handled_at IS NULL) = (outcome IS NULL))
 );
 CREATE INDEX webhook_unhandled ON webhook (next_try_at) WHERE handled_at IS NULL;
+
+-- What each step of a payment did to money: +1 took it, -1 undid that; likewise for what was given back. Steps are
+-- append-only, so sums over them say what the rows must say.
+CREATE VIEW money_step AS
+SELECT p.practice_id, p.batch_id, p.id AS payment_id, c.clinician_id, p.currency, p.amount_minor, p.state, f.fee_minor,
+  e.at, (e.at AT TIME ZONE pr.timezone)::date AS day,
+  (e.to_state = ANY (s.charged))::integer - (e.from_state = ANY (s.charged))::integer AS charged,
+  (e.to_state = 'voided')::integer - (e.from_state = 'voided')::integer AS voided,
+  (e.to_state = 'refunded')::integer - (e.from_state = 'refunded')::integer AS refunded
+FROM payment_event e
+CROSS JOIN (SELECT ARRAY['approved', 'settled', 'voiding', 'refunding', 'surplus', 'voided', 'refunded'] AS charged) s
+JOIN payment p ON p.id = e.payment_id
+JOIN practice pr ON pr.id = p.practice_id
+JOIN client c ON c.id = p.client_id
+LEFT JOIN processor_fee f ON f.attempt_id = p.current_attempt
+WHERE e.from_state <> e.to_state;
+-- Events lie in the order of time, so a block range index finds a span of days.
+CREATE INDEX payment_event_at ON payment_event USING brin (at) WITH (autosummarize = on);
