@@ -107,10 +107,11 @@ class _Day:
         with psycopg.connect(self._box.database_url) as connection:
             if self._moments:
                 connection.execute(_DATE_SENDS, self._moments[-1])
-            [now] = connection.execute("SELECT clock_timestamp()").fetchone() or [None]
+            row = connection.execute("SELECT clock_timestamp()").fetchone()
+        assert row
         for name in ProcessorName:
             self._box.control(name, "clock", {"set": moment.isoformat()})
-        self._moments.append((moment, now))
+        self._moments.append((moment, row[0]))
         self._console.print(f"[bold]{moment.astimezone(NEW_YORK):%A, %H:%M}[/] in New York:")
 
     # --- charge and void ----------------------------------------------------------------------------------------------

@@ -91,6 +91,44 @@ class VoidRefused:
 VoidAnswer = VoidConfirmed | VoidRefused | NotExecuted | Unknown
 
 
+# --- Answers to a refund ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefundConfirmed:
+    """The processor gives the money back; a refund has numbers of its own."""
+
+    processor_ref: str
+    history_ref: str | None = None
+
+
+class Denial(StrEnum):
+    """Why a charge cannot be refunded as things stand."""
+
+    DISPUTED = "disputed"  # the client's bank takes the money back already
+    FUNDS_SHORT = "funds_short"  # the practice's balance does not cover it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefundDenied:
+    """This send was refused for a reason that only people can remove."""
+
+    code: str
+    denial: Denial
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefundRefused:
+    """This send was refused with a code that may also mean "refunded already" or "not yet": look first."""
+
+    code: str
+    detail: str
+
+
+RefundAnswer = RefundConfirmed | RefundDenied | RefundRefused | NotExecuted | Unknown
+
+
 # --- Looking ----------------------------------------------------------------------------------------------------------
 
 

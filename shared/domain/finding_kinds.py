@@ -22,6 +22,7 @@ class Kind(StrEnum):
     STATUS_DIFFERS = "status_differs"
     UNKNOWN_FOUND = "unknown_found"
     LATE_VOID = "late_void"
+    LATE_REFUND = "late_refund"
     SETTLED_AFTER_VOID = "settled_after_void"
     SURPLUS_ATTEMPT = "surplus_attempt"
     REVIEW = "review"
@@ -45,6 +46,7 @@ _SUGGESTIONS: Final[Mapping[str, str]] = {
     Kind.STATUS_DIFFERS: "The payment has what the books show: tell whoever was told otherwise.",
     Kind.UNKNOWN_FOUND: "Nothing: the payment has what the books show.",
     Kind.LATE_VOID: "It was voided after all: check that the client was told so.",
+    Kind.LATE_REFUND: "It was refunded after all: check that it was refunded once, and that the client was told so.",
     Kind.SETTLED_AFTER_VOID: "The void did not hold: give the money back as a refund.",
     Kind.SURPLUS_ATTEMPT: "The client paid twice: give the surplus back.",
     Kind.REVIEW: "Look at it: `batchpay review list` says what can be done.",

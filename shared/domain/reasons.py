@@ -4,7 +4,7 @@ from enum import StrEnum
 
 
 class Reason(StrEnum):
-    """Skipped, failed, canceled, or too late to void."""
+    """Skipped, failed, canceled, too late to void, or not refunded."""
 
     INVOICE_CLOSED = "invoice_closed"
     AMOUNT_CHANGED = "amount_changed"
@@ -20,6 +20,10 @@ class Reason(StrEnum):
     METHOD_REFUSED = "method_refused"
     REQUEST_REFUSED = "request_refused"
     TOO_LATE_TO_VOID = "too_late_to_void"
+    REFUND_DISPUTED = "refund_disputed"
+    REFUND_FUNDS_SHORT = "refund_funds_short"
+    REFUND_REFUSED = "refund_refused"
+    REFUND_NOT_EXECUTED = "refund_not_executed"
 
 
 SENTENCES: dict[Reason, str] = {
@@ -37,4 +41,8 @@ SENTENCES: dict[Reason, str] = {
     Reason.METHOD_REFUSED: "The processor cannot charge this payment method. No money moved. Ask for another one.",
     Reason.REQUEST_REFUSED: "The processor refused the request as wrong. No money moved. Support has been told.",
     Reason.TOO_LATE_TO_VOID: "Too late to void: it is settled. Refund it instead.",
+    Reason.REFUND_DISPUTED: "Not refunded: the client disputes the charge at the bank, which may give the money back.",
+    Reason.REFUND_FUNDS_SHORT: "Not refunded: the practice's balance at the processor does not cover it.",
+    Reason.REFUND_REFUSED: "Not refunded: the processor refused. Look at the charge in its dashboard.",
+    Reason.REFUND_NOT_EXECUTED: "Not refunded: the refund was not executed. No money moved. Ask for it again.",
 }

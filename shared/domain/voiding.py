@@ -1,20 +1,18 @@
 """Void: what asking does to a payment in each state, and what the void's answers and looks do. Pure."""
 
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, assert_never
 from uuid import UUID
 
-from shared.domain import claiming, schedule
+from shared.domain import claiming, returning, schedule
 from shared.domain.answers import NotExecuted, Seen, Sighting, Unknown, VoidAnswer, VoidConfirmed, VoidRefused
 from shared.domain.payment import Event, State
 from shared.domain.reasons import Reason
+from shared.domain.returning import RELEASED
 from shared.domain.reviewing import also
 from shared.domain.snapshot import Attempt, Finding, Payment, Step, step
-from shared.domain.words import AttemptKind, ProcessorName
-
-_RELEASED: dict[str, Any] = {"claim_token": None, "lease_until": None}
+from shared.domain.words import ProcessorName
 
 
 class VoidResult(StrEnum):
@@ -38,94 +36,30 @@ def ask(payment: Payment, *, by: str, now: datetime) -> tuple[VoidResult, Step |
             return VoidResult.ALREADY_ASKED, None
         case State.SENDING | State.UNKNOWN:
             return VoidResult.MARKED, step(payment, Event.MARK_VOID, payment.state, **marks)
-        case State.APPROVED if payment.processor is ProcessorName.VANTAGE:
+        case State.APPROVED | State.SURPLUS if payment.processor is ProcessorName.VANTAGE:
             later = now + schedule.HINT_AGAIN
             return VoidResult.VOIDING, step(payment, Event.REQUEST_VOID, State.VOIDING, **marks, next_check_at=later)
         case State.VOIDING:
             return VoidResult.ALREADY_ASKED, None
-        case State.APPROVED | State.SETTLED | State.PROCESSING | State.REFUNDING:
+        case State.APPROVED | State.SURPLUS | State.SETTLED | State.PROCESSING | State.REFUNDING:
             return VoidResult.TOO_LATE, None
-        case (
-            State.DECLINED
-            | State.FAILED
-            | State.SKIPPED
-            | State.CANCELED
-            | State.VOIDED
-            | State.REFUNDED
-            | State.SURPLUS
-        ):
+        case State.DECLINED | State.FAILED | State.SKIPPED | State.CANCELED | State.VOIDED | State.REFUNDED:
             return VoidResult.NOTHING_TO_VOID, None
         case _:
             assert_never(payment.state)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewVoid:
-    """What the claimer of a void makes before it claims."""
-
-    id: UUID
-    token: UUID
-    n: int
-    reference: str
-    request_text: str
-    lease: timedelta
-
-
-def claim(payment: Payment, charge: Attempt, new: NewVoid, *, now: datetime) -> Step:
-    """Own the voiding and record the intent to send a first void of `charge`."""
-    attempt = Attempt(
-        id=new.id,
-        payment_id=payment.id,
-        n=new.n,
-        kind=AttemptKind.VOID,
-        parent_id=charge.id,
-        reference=new.reference,
-        processor=payment.processor,
-        account=payment.account,
-        amount_minor=payment.amount_minor,
-        request_text=new.request_text,
-        open_sends=1,
-        sends=1,
-        first_send_at=now,
-        last_send_at=now,
-        last_claimed_at=now,
-    )
-    return _claimed(payment, attempt, token=new.token, lease=new.lease, now=now, attempts=new.n)
-
-
-def claim_again(payment: Payment, void: Attempt, *, token: UUID, lease: timedelta, now: datetime) -> Step:
-    """Own the voiding to send the same void once more; the same transaction cannot be voided twice."""
-    again = void._replace(open_sends=void.open_sends + 1, sends=void.sends + 1, last_send_at=now, last_claimed_at=now)
-    return _claimed(payment, again, token=token, lease=lease, now=now, attempts=payment.attempts)
-
-
-def _claimed(
-    payment: Payment, attempt: Attempt, *, token: UUID, lease: timedelta, now: datetime, attempts: int
-) -> Step:
-    return step(
-        payment,
-        Event.VOID_OPEN,
-        State.VOIDING,
-        attempt=attempt,
-        detail={"fact": "void sent", "attempt": attempt.n, "send": attempt.sends},
-        claim_token=token,
-        lease_until=now + lease,
-        next_check_at=now + lease,
-        attempts=attempts,
-    )
-
-
 def answered(payment: Payment, void: Attempt, answer: VoidAnswer, *, token: UUID, now: datetime) -> Step | None:
     """The step that the processor's answer to a void takes. A refusal moves nothing: the charge is looked up."""
     if payment.state is State.SETTLED and isinstance(answer, VoidConfirmed):
-        return _confirmed_after_all(payment, void, now=now)
+        return returning.confirmed_after_all(payment, void, now=now)
     if payment.state is not State.VOIDING:
         return None
     mine = payment.claim_token == token
     look = schedule.next_lookup(now, void.lookups)
     match answer:
         case VoidConfirmed():
-            return confirmed(payment, void, now=now)
+            return returning.confirmed(payment, void, now=now)
         case VoidRefused() | NotExecuted() | Unknown() if not mine:
             return None
         case VoidRefused() | NotExecuted():
@@ -135,51 +69,12 @@ def answered(payment: Payment, void: Attempt, answer: VoidAnswer, *, token: UUID
                 outcome_code=answer.code,
                 outcome_detail=answer.detail,
             )
-            return _open(payment, left, fact=f"void refused: {answer.code}", look=look)
+            return returning.still_open(payment, left, fact=f"void refused: {answer.code}", look=look)
         case Unknown():
             left = void._replace(lookups=void.lookups + 1, outcome_code=answer.code, outcome_detail=answer.detail)
-            return _open(payment, left, fact=f"void unknown: {answer.code}", look=look)
+            return returning.still_open(payment, left, fact=f"void unknown: {answer.code}", look=look)
         case _:
             assert_never(answer)
-
-
-def _open(payment: Payment, void: Attempt, *, fact: str, look: datetime) -> Step:
-    return step(
-        payment,
-        Event.VOID_OPEN,
-        State.VOIDING,
-        attempt=void,
-        detail={"fact": fact},
-        **_RELEASED,
-        next_check_at=look,
-    )
-
-
-def confirmed(payment: Payment, void: Attempt, *, now: datetime) -> Step:
-    """The money is back."""
-    return step(
-        payment,
-        Event.CONFIRM_VOID,
-        State.VOIDED,
-        attempt=void._replace(outcome="confirmed", open_sends=0, finished_at=now),
-        **_RELEASED,
-        next_check_at=None,
-        finished_at=now,
-    )
-
-
-def _confirmed_after_all(payment: Payment, void: Attempt, *, now: datetime) -> Step:
-    """A look showed the charge settled and the void was given up; now its confirmation arrives: the money is back."""
-    reason = f"{void.reference} was confirmed after the charge was seen settled"
-    return step(
-        payment,
-        Event.SEEN_VOIDED,
-        State.VOIDED,
-        attempt=void._replace(outcome="confirmed", open_sends=0, finished_at=now),
-        reason_code=None,
-        review_reason=also(payment, reason),
-        finding=Finding(kind="late_void", detail=reason),
-    )
 
 
 def seen(payment: Payment, void: Attempt, sighting: Sighting, *, now: datetime) -> Step | None:
@@ -188,14 +83,14 @@ def seen(payment: Payment, void: Attempt, sighting: Sighting, *, now: datetime) 
         return None
     match sighting.seen:
         case Seen.VOIDED:
-            return confirmed(payment, void, now=now)
+            return returning.confirmed(payment, void, now=now)
         case Seen.SETTLED:
             return step(
                 payment,
                 Event.TOO_LATE,
                 State.SETTLED,
                 attempt=void._replace(outcome="refused", open_sends=0, finished_at=now),
-                **_RELEASED,
+                **RELEASED,
                 next_check_at=None,
                 reason_code=Reason.TOO_LATE_TO_VOID.value,
             )
@@ -207,7 +102,7 @@ def seen(payment: Payment, void: Attempt, sighting: Sighting, *, now: datetime) 
                 Event.TOO_LATE,
                 State.SETTLED,
                 attempt=void._replace(outcome="refused", open_sends=0, finished_at=now),
-                **_RELEASED,
+                **RELEASED,
                 next_check_at=None,
                 reason_code=Reason.TOO_LATE_TO_VOID.value,
                 review_reason=also(payment, reason),

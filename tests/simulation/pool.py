@@ -7,6 +7,7 @@ How transactions meet on row locks is not seen here; the store's own tests are a
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import Enum, auto
+from operator import itemgetter
 from types import TracebackType
 from typing import Any, Self
 
@@ -50,7 +51,9 @@ class BorrowedCursor:
         return self._cursor.fetchone()
 
     async def fetchall(self) -> list[Any]:
-        return self._cursor.fetchall()
+        """What a change returns has no order and comes as the rows happen to lie: here it comes by its first column."""
+        rows, status = self._cursor.fetchall(), self._cursor.statusmessage or ""
+        return rows if status.startswith("SELECT") else sorted(rows, key=itemgetter(0))
 
 
 class _Fate(Enum):
