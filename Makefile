@@ -8,11 +8,12 @@ WORKERS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 3); [ $$n 
 
 .PHONY: help
 help: ## List the targets
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: setup
-setup: .venv/.synced ## Prepare this machine: .venv from uv.lock, and RabbitMQ if it is missing
+setup: .venv/.synced ## Prepare this machine: .venv from uv.lock, RabbitMQ and Chromium if they are missing
 	@.ci/rabbitmq
+	@.ci/browser
 
 .venv/.synced: uv.lock pyproject.toml .ci/python
 	@.ci/python
@@ -37,6 +38,14 @@ check: .venv/.synced ## Format, lint, types and import contracts
 test: setup check ## Everything that must pass: check, then all tests on real servers
 	@# A file stays on one worker, because its tests may share servers that they stop and kill.
 	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile
+
+.PHONY: browser
+browser: setup ## The console in Chromium: the journey, axe, pictures into docs/screenshots
+	@BATCHPAY_SCREENSHOTS=docs/screenshots $(BIN)/pytest tests/browser
+
+.PHONY: crash-points
+crash-points: setup ## Kill processes at every named place, under load
+	@BATCHPAY_CRASH_POINTS=all $(BIN)/pytest tests/chaos/test_crash_points.py
 
 SEEDS ?= 1000
 .PHONY: simulate

@@ -10,3 +10,5 @@ CHARGE_QUEUES: Final = {"vantage": "charge.vantage.v1", "stripe": "charge.stripe
 CHARGE_ACTORS: Final = {"vantage": "charge_vantage", "stripe": "charge_stripe"}
 VOID_QUEUE: Final = "void.v1"
 VOID_ACTOR: Final = "void"
+REFUND_QUEUE: Final = "refund.v1"
+REFUND_ACTOR: Final = "refund"

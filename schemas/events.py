@@ -63,6 +63,27 @@ class PaymentEvent(Message):
     reason_category: str | None = None
 
 
+class InvoiceEvent(Message):
+    """A payment of an invoice was taken (`invoice.paid`) or given back (`invoice.reopened`).
+
+    `sequence` grows with every such change of this invoice; `amount_due_minor` is what is owed after it.
+    """
+
+    schema_version: Literal[1] = 1
+    event_id: str
+    type: Annotated[str, Field(pattern=r"^invoice\.(paid|reopened)$")]
+    occurred_at: AwareDatetime
+    practice_id: str
+    invoice_id: str
+    batch_id: UUID
+    batch_number: str
+    payment_id: UUID
+    sequence: int
+    amount_minor: AmountMinor
+    amount_due_minor: AmountMinor
+    currency: str
+
+
 class BatchEvent(Message):
     """A batch's status or counts changed. Amounts are sums over its payments in that group."""
 

@@ -40,8 +40,9 @@ def _blank_is_none(number: object) -> object:
 Text = Annotated[str, AfterValidator(_no_null_byte)]
 InvoiceId = Annotated[Text, Field(min_length=1, max_length=200)]
 Search = Annotated[Text, Field(max_length=_LONGEST_SEARCH)]
-# JSON has no dates: a text is read as one although the model is strict.
+# JSON has no dates and no UUIDs: a text is read as one although the model is strict.
 JsonDate = Annotated[date, Field(strict=False)]
+JsonUuid = Annotated[UUID, Field(strict=False)]
 PaymentNumber = Annotated[
     Annotated[str, Field(pattern=r"^[A-Za-z0-9](?:[A-Za-z0-9 -]{0,28}[A-Za-z0-9-])?$", max_length=30)] | None,
     BeforeValidator(_blank_is_none),
@@ -116,7 +117,7 @@ class PaymentQuery(Sent):
 
 
 class Selection(Sent):
-    """Either invoices by upstream's ids, or all ready ones that match a filter."""
+    """Invoices by upstream's ids, or all ready ones that match a filter or that a batch failed to charge."""
 
     invoices: (
         Annotated[list[InvoiceId], Field(min_length=1, max_length=MOST_INVOICES), AfterValidator(_each_once)] | None
@@ -125,12 +126,17 @@ class Selection(Sent):
         default=None,
         description="All that match and can be charged; invoices reopened by a void or refund are left out.",
     )
+    retry_of: JsonUuid | None = Field(
+        default=None,
+        description="All of this batch that can be charged now after a soft decline, or after a charge that was not"
+        " executed. Never what a bank refused for good.",
+    )
     payment_number: PaymentNumber = None
 
     @model_validator(mode="after")
-    def _one_of_both(self) -> Self:
-        if (self.invoices is None) == (self.matching is None):
-            raise ValueError("give either `invoices` or `matching`")
+    def _one_of_all(self) -> Self:
+        if [self.invoices, self.matching, self.retry_of].count(None) != 2:
+            raise ValueError("give one of `invoices`, `matching` and `retry_of`")
         return self
 
 
@@ -147,6 +153,13 @@ class ControlTotals(Sent):
 
 class SubmitRequest(Selection):
     control: ControlTotals
+
+
+class RetryRequest(Sent):
+    """What the user saw in a preview with `retry_of`, and confirmed."""
+
+    control: ControlTotals
+    payment_number: PaymentNumber = None
 
 
 class Fault(Answer):
@@ -275,6 +288,7 @@ class BatchItem(Answer):
     submitted_by: str
     submitted_at: AwareDatetime
     approved_by: str | None
+    retry_of: UUID | None = Field(description="The batch whose declines this one tries again.")
     total: Amounts
     approved: Amounts
     declined: Amounts = Field(description="Declined, skipped and failed.")
@@ -397,6 +411,8 @@ class PaymentItem(Answer):
     reason: PaymentReason | None
     processor_reference: str | None
     in_review: bool
+    can_refund: bool
+    cannot_refund: Why | None = Field(description="Null if it can be refunded now.")
     void_requested_at: AwareDatetime | None
     created_at: AwareDatetime
     finished_at: AwareDatetime | None
@@ -431,6 +447,21 @@ class PaymentDetail(Answer):
     payment: PaymentItem
     steps: list[PaymentStep]
     attempts: list[PaymentAttempt]
+
+
+class PaymentRefund(Answer):
+    """What asking for a refund did. The processor's own answer shows in the report, later."""
+
+    payment: UUID
+    result: Literal["refunding", "already_asked", "not_settled", "disputed", "nothing_to_refund"]
+    message: str
+
+
+class BatchRefund(Answer):
+    """What asking did to each payment, and how many payments each result was reached for."""
+
+    results: dict[str, int]
+    payments: list[PaymentRefund]
 
 
 class VoidAnswer(Answer):

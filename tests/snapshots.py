@@ -67,6 +67,7 @@ def a_payment(state: State = State.QUEUED, **fields: Any) -> Payment:
         "reason_category": None,
         "reason_raw_code": None,
         "review_reason": None,
+        "surplus_at": None,
         "finished_at": None,
         "invoice_held": False,
     }
@@ -109,4 +110,10 @@ def an_older_charge(**fields: Any) -> Attempt:
 def a_void(**fields: Any) -> Attempt:
     """A sent void of the current charge."""
     given = {"id": UUID(int=102), "n": 3, "kind": AttemptKind.VOID, "parent_id": CHARGE, "reference": "test-1-3"}
+    return a_charge(**given | fields)
+
+
+def a_refund(**fields: Any) -> Attempt:
+    """A sent refund of the current charge."""
+    given = {"id": UUID(int=103), "n": 3, "kind": AttemptKind.REFUND, "parent_id": CHARGE, "reference": "test-1-3"}
     return a_charge(**given | fields)

@@ -1,5 +1,6 @@
 """`batchpay token`: mints a bearer token for development."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
@@ -20,24 +21,44 @@ def token(
     hours: Annotated[int, typer.Option(min=1, max=24 * 30)] = 8,
 ) -> None:
     """Print a token that is signed with BATCHPAY_JWT_SECRET."""
+    typer.echo(
+        minted(
+            practice,
+            subject=subject,
+            permissions=permission or [Permission.BILLING, Permission.VOID, Permission.REFUND],
+            clinician=clinician,
+            lifetime=timedelta(hours=hours),
+        )
+    )
+
+
+def minted(
+    practice: str,
+    *,
+    subject: str,
+    permissions: Sequence[Permission],
+    clinician: str | None,
+    lifetime: timedelta,
+    audience_suffix: str = "",
+    name: str | None = None,
+) -> str:
+    """A token signed with BATCHPAY_JWT_SECRET. Ends the command with 2 if that is missing or too short."""
     settings = SubmitSettings()
     secret = settings.jwt_secret.get_secret_value() if settings.jwt_secret else ""
     if len(secret.encode()) < SHORTEST_SECRET_BYTES:
         typer.echo(f"Set BATCHPAY_JWT_SECRET to at least {SHORTEST_SECRET_BYTES} characters.", err=True)
         raise typer.Exit(2)
-    permissions = permission or [Permission.BILLING, Permission.VOID, Permission.REFUND]
     if clinician is not None and Permission.OWN_CLIENTS not in permissions:
         permissions = [*permissions, Permission.OWN_CLIENTS]
-    typer.echo(
-        mint(
-            secret,
-            subject=subject,
-            practice=practice,
-            permissions=[one.value for one in permissions],
-            clinician=clinician,
-            audience=settings.jwt_audience,
-            issuer=settings.jwt_issuer,
-            now=datetime.now(UTC),
-            lifetime=timedelta(hours=hours),
-        )
+    return mint(
+        secret,
+        subject=subject,
+        practice=practice,
+        permissions=[one.value for one in permissions],
+        clinician=clinician,
+        audience=settings.jwt_audience + audience_suffix,
+        issuer=settings.jwt_issuer,
+        now=datetime.now(UTC),
+        lifetime=lifetime,
+        name=name,
     )

@@ -33,5 +33,6 @@ def run(
         console.print("In another terminal, first set:")
         for name in ("BATCHPAY_DATABASE_URL", "BATCHPAY_AMQP_URL", "BATCHPAY_JWT_SECRET"):
             console.print(f"  export {name}='{box.environment[name]}'", soft_wrap=True)
+        console.print(f"then: batchpay import, and batchpay sign-in PRACTICE --url {box.api_url} for the console.")
         stop.wait()
         console.print("Draining")

@@ -11,6 +11,7 @@ from shared.domain.payment import State
 from shared.domain.words import ProcessorName
 
 _TAKEN = (State.APPROVED, State.SETTLED)
+_BACK = (State.VOIDED, State.REFUNDED)
 # The simulators' words for a charge that does not stand any more.
 _GIVEN_BACK = frozenset({"voided", "refunded", "partly_refunded", "charged_back"})
 
@@ -119,7 +120,7 @@ def _compare_practice(
     def total(*wanted: State) -> Sum:
         return sum((states.get(state, Sum()) for state in wanted), Sum())
 
-    finished = (*_TAKEN, State.DECLINED, State.SKIPPED, State.FAILED, State.CANCELED, State.VOIDED)
+    finished = (*_TAKEN, State.DECLINED, State.SKIPPED, State.FAILED, State.CANCELED, *_BACK)
     unfinished = total(*(state for state in State if state not in finished))
     return PracticeResult(
         practice=name,
@@ -144,8 +145,8 @@ def _sum(facts: Sequence[Mapping[str, Any]]) -> Sum:
 
 
 def _differences(ours: Sequence[tuple[str, str, int]], charges: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Reference by reference: what we say was taken or voided, against what was."""
-    said = {reference: (state, minor) for reference, state, minor in ours if state in (*_TAKEN, State.VOIDED)}
+    """Reference by reference: what we say was taken or given back, against what was."""
+    said = {reference: (state, minor) for reference, state, minor in ours if state in (*_TAKEN, *_BACK)}
     found: dict[str, Mapping[str, Any]] = {}
     differences = []
     for charge in charges:
@@ -167,5 +168,5 @@ def _differences(ours: Sequence[tuple[str, str, int]], charges: Sequence[Mapping
 
 
 def _contradicts(there: str, here: State | str) -> bool:
-    """Whether the processor gave money back that we say it has, or has money that we say was voided."""
-    return there != "voided" if here == State.VOIDED else there in _GIVEN_BACK
+    """Whether the processor gave money back that we say it has, or has money that we say is back."""
+    return there != here if here in _BACK else there in _GIVEN_BACK

@@ -9,7 +9,7 @@ from uuid import UUID
 from dramatiq import Message
 from psycopg import Connection
 
-from schemas.commands import CHARGE_ACTORS, CHARGE_QUEUES, VOID_ACTOR, VOID_QUEUE
+from schemas.commands import CHARGE_ACTORS, CHARGE_QUEUES, REFUND_ACTOR, REFUND_QUEUE, VOID_ACTOR, VOID_QUEUE
 from services.relay.rates import Allowance, Limits
 from shared.crash_points import reached
 from shared.messaging.publish import Outgoing, Publisher
@@ -18,7 +18,8 @@ from shared.store.outbox import CommandRow, WaitingBatch
 
 # Where each lane's hints go: queue and actor.
 LANES: Final = {f"charge.{name}": (queue, CHARGE_ACTORS[name]) for name, queue in CHARGE_QUEUES.items()} | {
-    "void": (VOID_QUEUE, VOID_ACTOR)
+    "void": (VOID_QUEUE, VOID_ACTOR),
+    "refund": (REFUND_QUEUE, REFUND_ACTOR),
 }
 
 # Work that waits in RabbitMQ is in its final order, so only this much of it does: enough to keep workers busy until the

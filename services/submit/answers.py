@@ -6,6 +6,7 @@ from schemas import http
 from services.submit.explain import batch_number, payment_reason, used_number, why
 from services.submit.submission import Accepted, Previewed
 from shared.domain.payment import State
+from shared.domain.refund_requests import RefundResult, result_of_asking, words
 from shared.store.approvals import Approval
 from shared.store.batches import Batch
 from shared.store.invoices import Matching, OpenInvoice
@@ -80,6 +81,7 @@ def batch(row: Batch) -> http.BatchItem:
         submitted_by=row.submitted_by,
         submitted_at=row.submitted_at,
         approved_by=row.approved_by,
+        retry_of=row.retry_of,
         total=http.Amounts(count=row.total, amount_minor=row.total_minor),
         approved=http.Amounts(count=tally.approved, amount_minor=tally.approved_minor),
         declined=http.Amounts(count=tally.declined, amount_minor=tally.declined_minor),
@@ -129,6 +131,7 @@ def matching(row: Matching) -> http.MatchingInvoices:
 
 
 def payment(row: ReportRow) -> http.PaymentItem:
+    asked = result_of_asking(State(row.state), disputed=row.disputed)
     return http.PaymentItem(
         id=row.id,
         batch=row.batch_id,
@@ -151,10 +154,17 @@ def payment(row: ReportRow) -> http.PaymentItem:
         reason=payment_reason(row.reason_code, row.reason_category),
         processor_reference=row.processor_ref,
         in_review=row.review_reason is not None,
+        can_refund=asked is RefundResult.REFUNDING,
+        cannot_refund=None if asked is RefundResult.REFUNDING else _why_no_refund(asked),
         void_requested_at=row.void_requested_at,
         created_at=row.created_at,
         finished_at=row.finished_at,
     )
+
+
+def _why_no_refund(result: RefundResult) -> http.Why:
+    said = words(result)
+    return http.Why(code=result.value, message=said.what, fix=said.fix)
 
 
 def timeline(row: ReportRow, events: list[TimelineEvent], attempts: list[TimelineAttempt]) -> http.PaymentDetail:

@@ -7,7 +7,19 @@ from typing import Any, Final
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from services.submit import approvals, batches, health, invoices, money, payments, problems, stripe_webhooks, voids
+from services.submit import (
+    approvals,
+    batches,
+    health,
+    invoices,
+    money,
+    payments,
+    problems,
+    refunds,
+    retries,
+    stripe_webhooks,
+    voids,
+)
 from services.submit.auth import Verifier
 from services.submit.console.app import create_console
 from services.submit.documented import add_problem_schema
@@ -34,7 +46,7 @@ def create_app(settings: SubmitSettings) -> FastAPI:
     app = FastAPI(title="Batchpay", version="1", lifespan=lifespan, redoc_url=None, docs_url=None)
     app.add_middleware(Edge)
     problems.install(app)
-    for module in (batches, approvals, invoices, money, payments, voids, health):
+    for module in (batches, approvals, invoices, money, payments, refunds, retries, voids, health):
         app.include_router(module.router)
     app.include_router(stripe_webhooks.router_of(settings))
     app.mount("/console", console)

@@ -98,4 +98,5 @@ def _unauthorized(detail: str) -> ProblemError:
 
 Biller = Annotated[Caller, Depends(caller_with(Permission.BILLING))]
 Approver = Annotated[Caller, Depends(caller_with(Permission.BILLING, Permission.APPROVE))]
+Refunder = Annotated[Caller, Depends(caller_with(Permission.BILLING, Permission.REFUND))]
 Voider = Annotated[Caller, Depends(caller_with(Permission.BILLING, Permission.VOID))]

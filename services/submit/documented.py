@@ -9,7 +9,7 @@ _SAID: Final = {
     401: "No token, or one that is refused.",
     403: "The permission is missing, or the practice is not known.",
     404: "There is nothing of this id that the caller may see.",
-    409: "The idempotency key belongs to another request, or the control totals differ. Nothing was saved.",
+    409: "What is there does not allow it: `code` says why. Nothing was saved.",
     413: "The body is too long.",
     422: "The request is wrong, or invoices cannot be charged: every fault with its fix. Nothing was saved.",
     503: "The database did not answer. Sending the request again is safe.",

@@ -148,6 +148,7 @@ async def _submit_once(
         request_sha256=digest,
         actor=actor,
         source=source,
+        retry_of=request.retry_of,
     )
     batch = await submissions.submit(connection, scope, submission)
     if batch is None:
@@ -180,6 +181,8 @@ async def _why_not(
 async def _invoices(connection: Connection, scope: Scope, selection: Selection) -> list[str]:
     if selection.invoices is not None:
         return selection.invoices
+    if selection.retry_of is not None:
+        return await submissions.retryable(connection, scope, batch_id=selection.retry_of)
     assert selection.matching is not None
     return await submissions.matching_ready(
         connection, scope, wanted=selection.matching.wanted(), limit=MOST_INVOICES + 1

@@ -63,10 +63,11 @@ class NotExecuted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unknown:
-    """The request may have executed. Only evidence resolves it, never time."""
+    """The request may have executed. Only evidence resolves it, never time. `review`: a person must look as well."""
 
     code: str
     detail: str
+    review: bool = False
 
 
 ChargeAnswer = Approved | Settled | Processing | Declined | NotExecuted | Unknown

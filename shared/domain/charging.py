@@ -94,7 +94,7 @@ def refused_send(payment: Payment, attempt: Attempt, answer: NotExecuted, *, now
     """One send certainly did not execute. The attempt is over only when no other send of it is open."""
     left = attempt._replace(open_sends=attempt.open_sends - 1, outcome_code=answer.code, outcome_detail=answer.detail)
     if left.open_sends > 0:
-        return _to_unknown(payment, left, now=now)
+        return _to_unknown(payment, left, review=payment.review_reason, now=now)
     return not_executed(payment, left, blame=answer.blame, retry_after=answer.retry_after, evidence_at=now, now=now)
 
 
@@ -170,15 +170,21 @@ def _ended(
 def lost_track(payment: Payment, attempt: Attempt, answer: Unknown, *, now: datetime) -> Step:
     """The owner got no usable answer. The card stays taken until the request can no longer be on the wire."""
     seen = attempt._replace(outcome_code=answer.code, outcome_detail=answer.detail)
-    return _to_unknown(payment, seen, now=now)
+    review = also(payment, f"our request was refused: {answer.code}") if answer.review else payment.review_reason
+    return _to_unknown(payment, seen, review=review, now=now)
 
 
-def _to_unknown(payment: Payment, attempt: Attempt, *, now: datetime) -> Step:
-    # The owner has spoken: without its token its answer, recorded a second time, cannot count a second time.
-    look = schedule.next_lookup(now, attempt.lookups)
-    if payment.state is State.UNKNOWN:
-        return step(payment, Event.OBSERVE, State.UNKNOWN, attempt=attempt, claim_token=None, next_check_at=look)
-    return step(payment, Event.LOSE_TRACK, State.UNKNOWN, attempt=attempt, claim_token=None, next_check_at=look)
+def _to_unknown(payment: Payment, attempt: Attempt, *, review: str | None, now: datetime) -> Step:
+    return step(
+        payment,
+        Event.OBSERVE if payment.state is State.UNKNOWN else Event.LOSE_TRACK,
+        State.UNKNOWN,
+        attempt=attempt,
+        # The owner has spoken: without its token its answer, recorded a second time, cannot count a second time.
+        claim_token=None,
+        next_check_at=schedule.next_lookup(now, attempt.lookups),
+        review_reason=review,
+    )
 
 
 def lease_over(payment: Payment, *, now: datetime) -> Step:

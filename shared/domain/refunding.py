@@ -1,4 +1,4 @@
-"""Refund: what asking does to a payment in each state, and what the refund's answers and looks do. Pure.
+"""Refund: what holds one back, and what its answers and looks do. Pure.
 
 An attempt of a refund is over only when none of its sends can have executed or will. Until then it is looked up, and
 at Vantage, which has no keys, it is sent once.
@@ -6,7 +6,6 @@ at Vantage, which has no keys, it is sent once.
 
 from collections.abc import Mapping
 from datetime import datetime
-from enum import StrEnum
 from types import MappingProxyType
 from typing import assert_never
 from uuid import UUID
@@ -40,52 +39,10 @@ _DENIALS: Mapping[Denial, Reason] = MappingProxyType(
 )
 
 
-class RefundResult(StrEnum):
-    """What asking for a refund did to one payment."""
-
-    REFUNDING = "refunding"  # asked of the processor
-    ALREADY_ASKED = "already_asked"
-    NOT_SETTLED = "not_settled"  # void it instead, or wait
-    DISPUTED = "disputed"  # the client's bank takes the money back already
-    NOTHING_TO_REFUND = "nothing_to_refund"  # no money was taken, or it is back already
-
-
-def ask(payment: Payment, *, disputed: bool, now: datetime) -> tuple[RefundResult, Step | None]:
-    """Ask for a refund of one payment, under its row lock."""
-    result = result_of_asking(payment.state, disputed=disputed)
-    if result is not RefundResult.REFUNDING:
-        return result, None
-    return result, step(
-        payment,
-        Event.REQUEST_REFUND,
-        State.REFUNDING,
-        next_check_at=now + schedule.HINT_AGAIN,
-        reason_code=None,
-        reason_raw_code=None,
-    )
-
-
-def result_of_asking(state: State, *, disputed: bool) -> RefundResult:
-    """What asking for a refund does to a payment in this state."""
-    match state:
-        case State.SETTLED | State.SURPLUS:
-            return RefundResult.DISPUTED if disputed else RefundResult.REFUNDING
-        case State.REFUNDING:
-            return RefundResult.ALREADY_ASKED
-        case State.QUEUED | State.SENDING | State.UNKNOWN | State.PROCESSING | State.APPROVED | State.VOIDING:
-            return RefundResult.NOT_SETTLED
-        case State.DECLINED | State.FAILED | State.SKIPPED | State.CANCELED | State.VOIDED | State.REFUNDED:
-            return RefundResult.NOTHING_TO_REFUND
-        case _:
-            assert_never(state)
-
-
 # --- Before a send ----------------------------------------------------------------------------------------------------
 
 
-def held_back(
-    payment: Payment, charge: Attempt, look: LookupAnswer, *, disputed: bool, now: datetime
-) -> Step | None:
+def held_back(payment: Payment, charge: Attempt, look: LookupAnswer, *, disputed: bool, now: datetime) -> Step | None:
     """Why no refund is sent after this look at the charge; None: it is settled, nothing came back, so send.
 
     Nothing of ours is open, so money that came back was given back outside.
@@ -119,15 +76,20 @@ def _not_refundable(payment: Payment, charge: Attempt, shown: Sighting, *, now: 
                 payment,
                 charge,
                 Reason.REFUND_REFUSED,
-                review=f"the processor shows the charge as {shown.seen}: {shown.detail}",
+                ask=f"the processor shows the charge as {shown.seen}: {shown.detail}",
             )
         case _:
             assert_never(shown.seen)
 
 
 def _wait(payment: Payment, charge: Attempt, fact: str, *, now: datetime) -> Step:
-    looked = charge._replace(lookups=charge.lookups + 1)
-    return returning.still_open(payment, looked, fact=fact, look=schedule.next_lookup(now, charge.lookups))
+    return returning.still_open(
+        payment,
+        charge._replace(lookups=charge.lookups + 1),
+        fact=fact,
+        look=schedule.next_lookup(now, charge.lookups),
+        ask=f"the refund waits: {fact}" if charge.lookups >= len(schedule.LOOKUP_STEPS) else None,
+    )
 
 
 def _refunded_outside(payment: Payment, charge: Attempt, *, now: datetime) -> Step:
@@ -145,7 +107,7 @@ def _refunded_outside(payment: Payment, charge: Attempt, *, now: datetime) -> St
 def _voided_outside(payment: Payment, attempt: Attempt) -> Step:
     reason = f"{attempt.reference}: voided outside of Batchpay while its refund was asked for"
     finding = Finding(kind=Kind.OUTSIDE_VOID, detail=reason)
-    return _rejected(payment, attempt, Reason.REFUND_REFUSED, review=reason, finding=finding)
+    return _rejected(payment, attempt, Reason.REFUND_REFUSED, ask=reason, finding=finding)
 
 
 # --- The answer to a send ---------------------------------------------------------------------------------------------
@@ -160,8 +122,13 @@ def answered(payment: Payment, refund: Attempt, answer: RefundAnswer, *, token: 
     said = refund._replace(outcome_code=answer.code, outcome_detail=answer.detail)
     match answer:
         case Unknown():
-            look = schedule.next_lookup(now, refund.lookups)
-            return returning.still_open(payment, said, fact=f"refund unknown: {answer.code}", look=look)
+            return returning.still_open(
+                payment,
+                said,
+                fact=f"refund unknown: {answer.code}",
+                look=schedule.next_lookup(now, refund.lookups),
+                ask=f"our refund was refused: {answer.code}" if answer.review else None,
+            )
         case RefundDenied() | RefundRefused() | NotExecuted():
             return _send_refused(payment, said._replace(open_sends=said.open_sends - 1), answer, now=now)
         case _:
@@ -195,7 +162,7 @@ def _send_refused(
             return _again(payment, _over(refund, now), Reason.REFUND_NOT_EXECUTED, now=now)
         case NotExecuted():
             ours = f"our refund was refused: {answer.code}" if answer.blame is Blame.US else None
-            return _rejected(payment, _over(refund, now), Reason.REFUND_REFUSED, review=ours)
+            return _rejected(payment, _over(refund, now), Reason.REFUND_REFUSED, ask=ours)
         case _:
             assert_never(answer)
 
@@ -237,15 +204,14 @@ def looked(payment: Payment, refund: Attempt, *, fact: str, now: datetime) -> St
     """A look decided nothing: look again later. A person is asked when looking should have helped."""
     if payment.state is not State.REFUNDING or refund.outcome is not None:
         return None
-    later = returning.still_open(
+    helpless = now - refund.last_send_at >= schedule.UNKNOWN_LONGEST
+    return returning.still_open(
         payment,
         refund._replace(lookups=refund.lookups + 1),
         fact=fact,
         look=schedule.next_lookup(now, refund.lookups + 1),
+        ask=f"no look could tell what became of {refund.reference}" if helpless else None,
     )
-    if now - refund.last_send_at < schedule.UNKNOWN_LONGEST or payment.review_reason:
-        return later
-    return _reviewed(later, f"no look could tell what became of {refund.reference}")
 
 
 def absent(payment: Payment, refund: Attempt, *, now: datetime) -> Step | None:
@@ -260,7 +226,7 @@ def _never(refund: Attempt, now: datetime) -> Attempt:
 
 
 def _rejected(
-    payment: Payment, attempt: Attempt, reason: Reason, *, review: str | None = None, finding: Finding | None = None
+    payment: Payment, attempt: Attempt, reason: Reason, *, ask: str | None = None, finding: Finding | None = None
 ) -> Step:
     return step(
         payment,
@@ -271,6 +237,6 @@ def _rejected(
         next_check_at=None,
         reason_code=reason.value,
         reason_raw_code=attempt.outcome_code,
-        review_reason=also(payment, review) if review else payment.review_reason,
+        review_reason=also(payment, ask) if ask else payment.review_reason,
         finding=finding,
     )

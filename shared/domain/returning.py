@@ -104,11 +104,19 @@ def _claimed(
     )
 
 
-def still_open(payment: Payment, attempt: Attempt, *, fact: str, look: datetime) -> Step:
-    """Not over: look at `look` how the charge stands."""
+def still_open(payment: Payment, attempt: Attempt, *, fact: str, look: datetime, ask: str | None = None) -> Step:
+    """Not over: look at `look` how the charge stands. `ask` is what a person is asked to look at."""
     way = _WAYS[AttemptKind.VOID if payment.state is State.VOIDING else AttemptKind.REFUND]
     return step(
-        payment, way.open, way.asked, attempt=attempt, detail={"fact": fact}, **RELEASED, next_check_at=look
+        payment,
+        way.open,
+        way.asked,
+        attempt=attempt,
+        detail={"fact": fact},
+        **RELEASED,
+        next_check_at=look,
+        review_reason=also(payment, ask) if ask else payment.review_reason,
+        finding=Finding(kind=Kind.REVIEW, detail=ask) if ask and ask not in (payment.review_reason or "") else None,
     )
 
 

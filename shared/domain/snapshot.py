@@ -51,6 +51,8 @@ class Payment(NamedTuple):
     reason_category: str | None
     reason_raw_code: str | None
     review_reason: str | None
+    # When it turned out to be a second payment of its invoice: it holds no invoice and can only be given back.
+    surplus_at: datetime | None
     finished_at: datetime | None
 
     # Another live payment holds this payment's invoice.

@@ -83,16 +83,18 @@ def _too_late(payment: Payment, target: State) -> dict[str, Any]:
 
 def _paid_after_all(payment: Payment, paid: Attempt, money: Money, *, now: datetime) -> Step:
     target = State.SURPLUS if payment.invoice_held else _target(payment, money)
+    surplus_at = now if target is State.SURPLUS else None
     return step(
         payment,
         Event.EVIDENCE_PAID,
         target,
-        attempt=paid._replace(surplus_at=now) if target is State.SURPLUS else paid,
+        attempt=paid._replace(surplus_at=surplus_at),
         detail={"was": payment.state.value},
         **RELEASED,
         current_attempt=paid.id,
         next_check_at=None if target is State.SETTLED else now + schedule.SETTLEMENT_CHECK,
         review_reason=also(payment, f"money was taken after the payment was {payment.state}"),
+        surplus_at=surplus_at,
         finished_at=now,
     )
 
@@ -101,7 +103,7 @@ def _settled_after_void(payment: Payment, attempt: Attempt, paid: Attempt, *, no
     """A void was believed and the charge is settled all the same: a person must see it."""
     reason = f"{attempt.reference} is settled although its void was confirmed"
     finding = Finding(kind="settled_after_void", detail=reason)
-    if not payment.invoice_held:
+    if payment.surplus_at or not payment.invoice_held:
         return step(
             payment,
             Event.SEEN_SETTLED,
@@ -165,6 +167,10 @@ def processing(payment: Payment, attempt: Attempt, processor_ref: str, *, now: d
     return review(payment, known, "the processor works on an attempt that was given up")
 
 
-def money_delta(payment_before: State, payment_after: State, amount_minor: int) -> int:
-    """How the money that we hold for an invoice changes in one step, in minor units."""
-    return amount_minor * ((payment_after in TAKEN) - (payment_before in TAKEN))
+def money_delta(before: Payment, after: Payment) -> int:
+    """How the money that we hold for the invoice changes in one step, in minor units."""
+    return after.amount_minor * (_pays_invoice(after) - _pays_invoice(before))
+
+
+def _pays_invoice(payment: Payment) -> bool:
+    return payment.state in TAKEN and payment.surplus_at is None

@@ -9,12 +9,12 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import pika
 
-from schemas.commands import CHARGE_QUEUES, VOID_QUEUE
+from schemas.commands import CHARGE_QUEUES, REFUND_QUEUE, VOID_QUEUE
 from schemas.events import EVENTS_EXCHANGE, UNROUTED_EXCHANGE
 
 AGGREGATOR_QUEUE: Final = "aggregator.v1"
 UNROUTED_QUEUE: Final = "batchpay.events.unrouted.v1"
-COMMAND_QUEUES: Final = (*CHARGE_QUEUES.values(), VOID_QUEUE)
+COMMAND_QUEUES: Final = (*CHARGE_QUEUES.values(), VOID_QUEUE, REFUND_QUEUE)
 
 # Without this argument RabbitMQ 4 gives up on a message after 20 deliveries, and one lost worker connection counts as a
 # delivery of everything it had prefetched. Attempts are counted in PostgreSQL instead; -1 is not valid on 3.10.

@@ -58,6 +58,7 @@ class Batch:
     submitted_by: str
     submitted_at: datetime
     approved_by: str | None
+    retry_of: UUID | None
     void_requested_at: datetime | None
     void_requested_by: str | None
     finished_at: datetime | None
@@ -185,6 +186,7 @@ def _batch(row: Mapping[str, Any]) -> Batch:
         submitted_by=row["submitted_by"],
         submitted_at=row["submitted_at"],
         approved_by=row["approved_by"],
+        retry_of=row["retry_of"],
         void_requested_at=row["void_requested_at"],
         void_requested_by=row["void_requested_by"],
         finished_at=row["finished_at"] if own is None or standing[0] != BatchStatus.PROCESSING else None,

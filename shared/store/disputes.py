@@ -1,5 +1,6 @@
 """Typed twin of `sql/disputes.sql`. Nothing here commits."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 from uuid import UUID
@@ -80,8 +81,7 @@ async def tell(connection: Connection, step: Step, name: str, *, now: datetime) 
     await connection.execute(_SQL["tell"], parameters)
 
 
-async def is_disputed(connection: Connection, payment_id: UUID) -> bool:
-    """Whether the client's bank has, or is taking, this payment's money: a refund would give it back twice."""
-    row = await (await connection.execute(_SQL["open_of_payment"], {"payment_id": payment_id})).fetchone()
-    assert row is not None
-    return bool(row[0])
+async def disputed(connection: Connection, payments: Iterable[UUID]) -> set[UUID]:
+    """Those of these payments whose money the client's bank has, or is taking: a refund would give it back twice."""
+    cursor = await connection.execute(_SQL["disputed"], {"payments": list(payments)})
+    return {row[0] for row in await cursor.fetchall()}

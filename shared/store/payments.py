@@ -33,9 +33,12 @@ _KIND, _BY = Attempt._fields.index("kind"), Attempt._fields.index("processor")
 _WRITTEN_FIELDS: Final = (
     "id", "state", "version", "due_at", "next_check_at", "claim_token", "lease_until", "on_wire", "attempts",
     "current_attempt", "void_requested_at", "void_requested_by", "reason_code", "reason_category", "reason_raw_code",
-    "review_reason", "finished_at",
+    "review_reason", "surplus_at", "finished_at",
 )  # fmt: skip
 _written: Final = attrgetter(*_WRITTEN_FIELDS)
+
+# Where those are hinted who give money back.
+RETURN_LANES: Final = {State.VOIDING: "void", State.REFUNDING: "refund"}
 
 # The processor blocks a card for a day after three failed attempts in ten minutes: two are enough.
 SOFT_DECLINES_TO_REST: Final = 2
@@ -116,11 +119,10 @@ async def surplus_attempts(connection: Connection, ids: Iterable[UUID]) -> dict[
     return {attempt.payment_id: attempt for attempt in found}
 
 
-async def open_voids(connection: Connection, charges: Iterable[UUID]) -> dict[UUID, Attempt]:
-    """The open void attempt of each charge attempt that has one, by the charge's id."""
-    cursor = await connection.execute(_ATTEMPT["open_void"], {"charges": list(charges)})
-    found = [_attempt(row) for row in await cursor.fetchall()]
-    return {attempt.parent_id: attempt for attempt in found if attempt.parent_id}
+async def open_return(connection: Connection, charge: UUID) -> Attempt | None:
+    """The open void or refund of a charge."""
+    row = await (await connection.execute(_ATTEMPT["open_return"], {"charge": charge})).fetchone()
+    return _attempt(row) if row else None
 
 
 async def queued_on_cards(connection: Connection, cards: Iterable[str]) -> list[UUID]:
@@ -178,7 +180,7 @@ async def write(connection: Connection, steps: Sequence[Step], *, actor: str, no
         "payments": _json([dict(zip(_WRITTEN_FIELDS, _written(step.after), strict=True)) for step in steps]),
         "attempts": _json([step.attempt._asdict() for step in steps if step.attempt]),
         "events": _json([_event_row(step) for step in steps]),
-        "invoices": _json(_invoice_rows(steps)),
+        "invoices": _json(_invoice_rows(steps, now)),
         "findings": _json([_finding_row(step) for step in steps if step.finding]),
         "outbox": _json([row for step in steps for row in _outbox_rows(step, now)]),
         "freed": [step.after.token for step in steps if step.before.on_wire and not step.after.on_wire],
@@ -210,13 +212,30 @@ def _event_row(step: Step) -> dict[str, Any]:
     }
 
 
-def _invoice_rows(steps: Sequence[Step]) -> list[dict[str, Any]]:
-    deltas: dict[UUID, int] = {}
-    for step in steps:
-        delta = money_delta(step.before.state, step.after.state, step.after.amount_minor)
-        if delta:
-            deltas[step.after.invoice_id] = deltas.get(step.after.invoice_id, 0) + delta
-    return [{"id": invoice, "delta_minor": delta} for invoice, delta in deltas.items()]
+def _invoice_rows(steps: Sequence[Step], now: datetime) -> list[dict[str, Any]]:
+    """How each invoice changes, at most once in a call: no two payments pay one invoice at the same time."""
+    return [
+        {"id": step.after.invoice_id, "delta_minor": delta, "told": _invoice_event(step.after, delta, now)}
+        for step in steps
+        if (delta := money_delta(step.before, step.after))
+    ]
+
+
+def _invoice_event(payment: Payment, delta_minor: int, now: datetime) -> dict[str, Any]:
+    """An `InvoiceEvent` but for what only the invoice's row knows: `sequence` and `amount_due_minor`."""
+    return {
+        "schema_version": 1,
+        "event_id": f"{payment.id}.{payment.version}.invoice",
+        "type": "invoice.paid" if delta_minor > 0 else "invoice.reopened",
+        "occurred_at": now,
+        "practice_id": payment.practice_external_id,
+        "invoice_id": payment.invoice_external_id,
+        "batch_id": payment.batch_id,
+        "batch_number": f"BP-{payment.batch_number}",
+        "payment_id": payment.id,
+        "amount_minor": abs(delta_minor),
+        "currency": payment.currency,
+    }
 
 
 def _finding_row(step: Step) -> dict[str, Any]:
@@ -244,8 +263,8 @@ def _outbox_rows(step: Step, now: datetime) -> Iterable[dict[str, Any]]:
             "routing_key": event.type,
             "body": event.model_dump_json(exclude_none=True),
         }
-    if payment.state is State.VOIDING:
-        yield {"lane": "void", "batch_id": payment.batch_id, "payment_id": payment.id}
+    if payment.state in RETURN_LANES:
+        yield {"lane": RETURN_LANES[payment.state], "batch_id": payment.batch_id, "payment_id": payment.id}
     if payment.state is State.QUEUED:
         lane = f"charge.{payment.processor}"
         yield {

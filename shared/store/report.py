@@ -58,6 +58,7 @@ class ReportRow:
     processor_ref: str | None
     history_ref: str | None
     reference: str | None
+    disputed: bool
     key_text: str
     key_number: int
 

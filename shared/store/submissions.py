@@ -107,6 +107,7 @@ class Submission:
     request_sha256: bytes
     actor: str
     source: str
+    retry_of: UUID | None = None
     second: SecondPerson | None = None
 
 
@@ -127,6 +128,14 @@ async def matching_ready(connection: Connection, scope: Scope, *, wanted: dict[s
         await cursor.execute(
             _SQL["matching_ready"], {**scope.parameters(), "filter": Jsonb(wanted), "limit": limit}, prepare=False
         )
+        found = await cursor.fetchone()
+        return list(found or ())
+
+
+async def retryable(connection: Connection, scope: Scope, *, batch_id: UUID) -> list[str]:
+    """The invoices that a batch failed to charge, that may be tried again and that can be charged now."""
+    async with connection.cursor(row_factory=scalar_row) as cursor:
+        await cursor.execute(_SQL["retryable"], {**scope.parameters(), "batch_id": batch_id})
         found = await cursor.fetchone()
         return list(found or ())
 
@@ -168,6 +177,7 @@ async def submit(connection: Connection, scope: Scope, submission: Submission) -
         "id": second.id if second else None,
         "number": second.number if second else None,
         "approved_by": second.approved_by if second else None,
+        "retry_of": submission.retry_of,
         "first_check_s": FIRST_CHECK_S,
     }
     # Never prepared: a plan made for a few invoices would be kept for thousands.

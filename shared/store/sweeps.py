@@ -44,9 +44,9 @@ async def hint_queued(connection: Connection) -> int:
     return int(rows[0][0])
 
 
-async def hint_voiding(connection: Connection) -> int:
-    """Hint voids again whose command was lost or whose answer must be looked up; how many."""
-    return int((await _rows(connection, "hint_voiding", hint_again=HINT_AGAIN))[0][0])
+async def hint_returns(connection: Connection) -> int:
+    """Hint voids and refunds again whose command was lost, and voids whose answer must be looked up; how many."""
+    return int((await _rows(connection, "hint_returns", hint_again=HINT_AGAIN))[0][0])
 
 
 async def leases_over(connection: Connection) -> list[UUID]:
@@ -62,6 +62,11 @@ async def wires_free(connection: Connection) -> list[UUID]:
 async def take_unclear(connection: Connection) -> list[UUID]:
     """Payments whose outcome is to be looked up now."""
     return [row[0] for row in await _rows(connection, "take_unclear", again=_TAKEN_FOR)]
+
+
+async def take_open_refunds(connection: Connection) -> list[tuple[UUID, UUID]]:
+    """Payments whose refund's outcome is to be looked up now, each with the refund's attempt."""
+    return [(row[0], row[1]) for row in await _rows(connection, "take_open_refunds", again=_TAKEN_FOR)]
 
 
 async def take_unsettled(connection: Connection) -> list[Unsettled]:

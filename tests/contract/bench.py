@@ -18,6 +18,7 @@ from workers.processors.port import (
     LookupOrder,
     NotExecuted,
     Processor,
+    RefundConfirmed,
     Settled,
     Timing,
     Unknown,
@@ -54,7 +55,7 @@ def paying(make: Callable[[Processor], Awaitable[Any]], answer: bytes) -> Call:
         make=make,
         answer=answer,
         kind="application/json; charset=utf-8",
-        understood=Approved | Settled | VoidConfirmed,
+        understood=Approved | Settled | VoidConfirmed | RefundConfirmed,
         unclear=Unknown,
         never_sent=NotExecuted,
     )

@@ -24,11 +24,11 @@ from workers.processors.port import (
     NotExecuted,
     NotFound,
     Processor,
+    ReturnOrder,
     Seen,
     Settled,
     Unknown,
     VoidConfirmed,
-    VoidOrder,
 )
 
 AFTER_EXECUTING = (
@@ -182,12 +182,14 @@ class ProcessorContract:
             order = bench.order("approve")
             charged = await bench.processor.charge(bench.processor.freeze_charge(order))
             assert isinstance(charged, Approved | Settled)
-            void = VoidOrder(
+            void = ReturnOrder(
                 reference=f"{order.reference}-v",
                 account=order.account,
                 charge_reference=order.reference,
                 charge_processor_ref=charged.processor_ref,
                 charge_history_ref=charged.history_ref,
+                amount_minor=order.amount_minor,
+                currency=order.currency,
             )
             answer = await bench.processor.void(bench.processor.freeze_void(void))
             if not bench.voids:

@@ -93,7 +93,7 @@ def _is_paid(intent: Any) -> bool:
     charge = intent["latest_charge"]
     ours = intent["status"] == "succeeded" and intent["metadata"]["reference"] == stripe.ORDER.reference
     refunded, amount = charge["amount_refunded"], charge["amount"]
-    return ours and isinstance(refunded, int) and isinstance(amount, int) and refunded < amount
+    return ours and type(refunded) is int and type(amount) is int and refunded < amount
 
 
 def _is_paid_safely(intent: Any) -> bool:
@@ -115,7 +115,8 @@ def is_approval(body: bytes) -> bool:
 
 
 def is_void(body: bytes) -> bool:
-    return bool(_success(body)["TransactionId"] == "528")
+    transaction = _success(body)
+    return bool(transaction["TransactionId"] == "528" and transaction["TransactionResult"] == "Success")
 
 
 def _success(body: bytes) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from shared.store.reconciliations import Outcome
 from tests import builders
 from tests.contract.stripe.bench import simulated
 from tests.contract.vantage.bench import bench_with
+from workers.janitor.reconciling import plan
 from workers.janitor.reports import Reports
 from workers.janitor.resolving import resolve
 from workers.janitor.rounds import go_round
@@ -110,6 +111,10 @@ class Ground:
         await go_round(janitor=self._janitor())
         async with self.pool.connection() as connection:
             return await reconciliations.outcome_of(connection, asked)
+
+    async def plan(self) -> None:
+        """Ask for the comparisons that are due by the calendar."""
+        await plan(janitor=self._janitor())
 
     async def go_round(self) -> None:
         await go_round(janitor=self._janitor())

@@ -6,7 +6,7 @@ from uuid import UUID
 from psycopg.types.json import Jsonb
 
 from tests.integration.plan_history import BATCHES_A_DAY, DAYS, IN_A_BATCH, IN_REVIEW, PRACTICE, UNKNOWN
-from tests.integration.plan_questions import DAY, MINUTE, PAST, RANGES_OF_A_DAY, Question, asked
+from tests.integration.plan_questions import DAY, MINUTE, PAST, RANGES_OF_A_DAY, SCOPE, Question, asked
 
 ACCOUNT = {"processor": "vantage", "account": "account-1"}
 # The first payment of an odd batch: refunded, and disputed before that.
@@ -15,7 +15,7 @@ DISPUTED = (PAST - 1) * IN_A_BATCH + 1
 
 def questions_of_books() -> dict[str, list[Question]]:
     """By `file.statement`."""
-    return {**_disputes(), **_findings(), **_reconciliations(), **_webhooks()}
+    return {**_disputes(), **_findings(), **_money(), **_reconciliations(), **_webhooks()}
 
 
 def _disputes() -> dict[str, list[Question]]:
@@ -26,7 +26,7 @@ def _disputes() -> dict[str, list[Question]]:
         "disputes.standing_of": [asked(1, **ACCOUNT, processor_ref=f"dispute-{DISPUTED}")],
         "disputes.write": [asked(1, **dispute, amount_minor=5000, standing="open")],
         "disputes.tell": [asked(1, **event)],
-        "disputes.open_of_payment": [asked(1, payment_id=UUID(int=DISPUTED))],
+        "disputes.disputed": [asked(1, payments=[UUID(int=DISPUTED)])],
     }
 
 
@@ -39,6 +39,14 @@ def _findings() -> dict[str, list[Question]]:
         "findings.tell": [asked(len(ids), ids=ids, done=["caught_up"], events=Jsonb([event]))],
         "findings.listed": [asked(len(IN_REVIEW), practice="practice-1", all=False)],
         "findings.resolve": [asked(1, id=IN_REVIEW[0], by="person-1", note="seen")],
+    }
+
+
+def _money() -> dict[str, list[Question]]:
+    day = (datetime.now(UTC) - (DAYS - PAST / BATCHES_A_DAY) * DAY).date()
+    return {
+        "money.of_batch": [asked(2 * IN_A_BATCH, batch_id=UUID(int=PAST), clinician_id=None)],
+        "money.of_days": [asked(RANGES_OF_A_DAY, **SCOPE, first=day, last=day)],
     }
 
 

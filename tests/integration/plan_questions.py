@@ -80,7 +80,7 @@ def _payments(connection: psycopg.Connection) -> dict[str, list[Question]]:
         "payment.postpone": [asked(20, ids=QUEUED, due_at=[now] * 20, hint_again=MINUTE)],
         "payment.write_steps": [_steps(connection)],
         "attempt.by_id": [asked(10, ids=SENDING)],
-        "attempt.open_void": [asked(4, charges=VOIDING)],
+        "attempt.open_return": [asked(1, charge=VOIDING[0])],
         "attempt.surplus": [asked(10, payments=UNKNOWN)],
     }
 
@@ -93,7 +93,8 @@ def _steps(connection: psycopg.Connection) -> Question:
              jsonb_agg(to_jsonb(a) || jsonb_build_object('outcome', 'settled', 'open_sends', 0)),
              jsonb_agg(jsonb_build_object('payment_id', p.id, 'attempt_id', a.id, 'event', 'settle',
                'from_state', 'sending', 'to_state', 'settled')),
-             jsonb_agg(jsonb_build_object('id', p.invoice_id, 'delta_minor', p.amount_minor)),
+             jsonb_agg(jsonb_build_object('id', p.invoice_id, 'delta_minor', p.amount_minor, 'told',
+               jsonb_build_object('type', 'invoice.paid', 'batch_id', p.batch_id, 'payment_id', p.id))),
              jsonb_agg(jsonb_build_object('practice_id', p.practice_id, 'payment_id', p.id, 'kind', 'k', 'detail', '')),
              jsonb_agg(jsonb_build_object('lane', 'event', 'batch_id', p.batch_id, 'payment_id', p.id,
                'routing_key', 'payment.settled', 'body', '')),
@@ -111,10 +112,11 @@ def _sweeps() -> dict[str, list[Question]]:
     that_day = datetime.now(UTC) - (DAYS - PAST / BATCHES_A_DAY) * DAY
     return {
         "sweep.hint_queued": [asked(20, limit=500, hint_again=MINUTE, waiting_again=MINUTE)],
-        "sweep.hint_voiding": [asked(4, limit=500, hint_again=MINUTE)],
+        "sweep.hint_returns": [asked(4, limit=500, hint_again=MINUTE)],
         "sweep.leases_over": [asked(20, limit=500)],
         "sweep.wires_free": [asked(20, limit=500)],
         "sweep.take_unclear": [asked(14, limit=500, again=MINUTE)],
+        "sweep.take_open_refunds": [asked(4, limit=500, again=MINUTE)],
         "sweep.take_unsettled": [asked(8, limit=500, again=MINUTE)],
         "sweep.known_of_days": [
             asked(RANGES_OF_A_DAY, processor="vantage", account="account-1", first=that_day, last=that_day + 2 * DAY)
@@ -124,6 +126,10 @@ def _sweeps() -> dict[str, list[Question]]:
         "void.payment_batch": [asked(1, payment_id=QUEUED[0], practice_id=PRACTICE)],
         "void.beyond_asking": [asked(LIVE_PAYMENTS, batch_id=RUNNING_BATCH)],
         "void.unfinished_voids": [asked(LIVE_PAYMENTS)],
+        "refund.of_batch": [
+            asked(IN_A_BATCH, batch_id=PAST_BATCH, practice_id=PRACTICE, after=UUID(int=0), limit=1000)
+        ],
+        "refund.of_payment": [asked(1, payment_id=QUEUED[0], practice_id=PRACTICE)],
         "resolutions.listed": [
             asked(len(IN_REVIEW), practice=None),
             asked(len(IN_REVIEW), practice="practice-1"),
@@ -187,6 +193,7 @@ def _requests() -> dict[str, list[Question]]:
         "rates.write": [asked(2, keys=["a", "b"], levels=[1.0, 1.0])],
         "submissions.find_submitted": [asked(1, practice_id=PRACTICE, idempotency_key="live")],
         "submissions.matching_ready": [asked(OPEN_INVOICES, **SCOPE, filter=Jsonb({}), limit=50_000)],
+        "submissions.retryable": [asked(IN_A_BATCH, **SCOPE, batch_id=PAST_BATCH)],
         "submissions.weigh": [asked(len(INVOICES), **selection)],
         "submissions.blocked": [asked(len(INVOICES), **selection)],
         "submissions.submit": [
@@ -197,6 +204,7 @@ def _requests() -> dict[str, list[Question]]:
                 id=None,
                 number=None,
                 approved_by=None,
+                retry_of=None,
                 first_check_s=60,
             )
         ],

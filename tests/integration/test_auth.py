@@ -182,10 +182,15 @@ def test_openapi_documents_every_status_and_refers_only_to_what_it_holds(databas
             "/v1/batches",
             "/v1/batches/preview",
             "/v1/batches/{batch}",
+            "/v1/batches/{batch}/money",
             "/v1/batches/{batch}/payments",
+            "/v1/batches/{batch}/refund",
+            "/v1/batches/{batch}/retry",
             "/v1/batches/{batch}/void",
             "/v1/invoices",
+            "/v1/money",
             "/v1/payments/{payment}",
+            "/v1/payments/{payment}/refund",
             "/v1/payments/{payment}/void",
         }
         submit = document["paths"]["/v1/batches"]["post"]

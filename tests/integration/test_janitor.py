@@ -137,7 +137,6 @@ def test_a_key_is_not_sent_again_while_it_could_do_harm(change: LiteralString, d
     on_ground(STRIPE, database_url, story)
 
 
-@pytest.mark.xfail(reason="an idempotency error is not put on the review list")
 def test_a_key_whose_request_differs_from_its_first_one_is_put_before_people(database_url: str) -> None:
     async def story(ground: Ground) -> None:
         lost = await ground.unknown("http_500_before")

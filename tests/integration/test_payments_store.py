@@ -234,8 +234,8 @@ def test_an_approval_closes_the_invoice_and_is_told(made: Submitted, connection:
     recorded(database_url, answer(owned(claimed), Approved(processor_ref="ref-1", history_ref="history-1")))
     invoice = connection.execute("SELECT taken_minor, amount_due_minor FROM invoice").fetchone()
     assert invoice == {"taken_minor": 5_000, "amount_due_minor": 0}
-    told = connection.execute("SELECT routing_key FROM outbox WHERE lane = 'event'").fetchall()
-    assert told == [{"routing_key": "payment.approved"}]
+    told = connection.execute("SELECT routing_key FROM outbox WHERE lane = 'event' ORDER BY routing_key").fetchall()
+    assert told == [{"routing_key": "invoice.paid"}, {"routing_key": "payment.approved"}]
     assert_sound(connection)
 
 
@@ -382,7 +382,7 @@ def test_snapshots_are_selected_in_the_order_of_their_fields(database_url: str) 
                 (payments._PAYMENT["lock"], {"ids": []}),
                 (payments._PAYMENT["lock_for_claim"], {"ids": [], "sources": []}),
                 (payments._ATTEMPT["by_id"], {"ids": []}),
-                (payments._ATTEMPT["open_void"], {"charges": []}),
+                (payments._ATTEMPT["open_return"], {"charge": None}),
                 (payments._ATTEMPT["surplus"], {"payments": []}),
             ):
                 cursor = await connection.execute(statement, given)

@@ -280,3 +280,30 @@ def test_a_finding_is_resolved_by_a_person_with_a_note(database_url: str) -> Non
         assert entry == {"actor": "pat", "action": "finding.resolved"}
 
     on_ground(STRIPE, database_url, story)
+
+
+@both
+@pytest.mark.parametrize("complete", [True, False])
+def test_each_day_is_compared_once_by_itself_when_its_books_are_complete(
+    name: ProcessorName, database_url: str, *, complete: bool
+) -> None:
+    async def story(ground: Ground) -> None:
+        await charged(ground)
+        ground.connection.execute("UPDATE batch SET submitted_at = now() - interval '3 days'")
+        core(ground).clock.set(datetime.now(UTC) - timedelta(days=0 if complete else 2))
+        for _ in range(2):
+            await ground.plan()
+            await ground.go_round()
+        [run] = ground.connection.execute("SELECT planned, answered_at, complete FROM reconciliation").fetchall()
+        assert (run["planned"], run["answered_at"] is not None, run["complete"]) == (True, complete, complete or None)
+
+    on_ground(name, database_url, story)
+
+
+def test_a_practice_that_had_charged_nothing_by_then_is_not_compared(database_url: str) -> None:
+    async def story(ground: Ground) -> None:
+        await charged(ground)
+        await ground.plan()
+        assert ground.connection.execute("SELECT FROM reconciliation").fetchall() == []
+
+    on_ground(VANTAGE, database_url, story)

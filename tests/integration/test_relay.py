@@ -245,6 +245,7 @@ def test_a_command_leaves_when_it_is_due_and_not_before(
     assert [payment(body) for body in taken(amqp_url, VANTAGE_QUEUE, at_least=2)] == [now, later]
 
 
+@pytest.mark.unsound("batches without payments")
 @pytest.mark.parametrize("limits", [Limits(in_all=40), Limits(per_account=40)], ids=["processor", "account"])
 def test_a_limited_lane_leaves_at_its_rate_whatever_the_number_of_relays(
     limits: Limits, database: psycopg.Connection, database_url: str, rabbitmq: RabbitMQ, amqp_url: str
@@ -261,6 +262,7 @@ def test_a_limited_lane_leaves_at_its_rate_whatever_the_number_of_relays(
     assert took_s > (60 - 0.1 * 40 - 1) / 40
 
 
+@pytest.mark.unsound("batches without payments")
 def test_an_account_at_its_limit_does_not_hold_up_another(
     database: psycopg.Connection, database_url: str, amqp_url: str
 ) -> None:

@@ -69,7 +69,7 @@ class Journey:
     # --- the HTTP interface -------------------------------------------------------------------------------------------
 
     def token(self, *, clinician: int | None = None) -> str:
-        permissions = ["billing", "billing:void"] + ["own_clients"] * bool(clinician)
+        permissions = ["billing", "billing:void", "billing:refund"] + ["own_clients"] * bool(clinician)
         return mint(
             self.box.environment["BATCHPAY_JWT_SECRET"],
             subject="pat",
@@ -113,6 +113,14 @@ class Journey:
         )
         return batch
 
+    def retry(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """Try the declines of a batch again."""
+        control = self.api("batches/preview", {"retry_of": batch["id"]})["control"]
+        retried: dict[str, Any] = self.api(
+            f"batches/{batch['id']}/retry", {"control": control}, key=secrets.token_hex(8)
+        )
+        return retried
+
     def void(self, batch: dict[str, Any]) -> dict[str, int]:
         results: dict[str, int] = self.api(f"batches/{batch['id']}/void", {})["results"]
         return results
@@ -120,6 +128,19 @@ class Journey:
     def void_payment(self, payment: dict[str, Any]) -> dict[str, int]:
         results: dict[str, int] = self.api(f"payments/{payment['id']}/void", {})["results"]
         return results
+
+    def refund(self, batch: dict[str, Any]) -> dict[str, int]:
+        results: dict[str, int] = self.api(f"batches/{batch['id']}/refund", {})["results"]
+        return results
+
+    def refund_payment(self, payment: dict[str, Any]) -> str:
+        result: str = self.api(f"payments/{payment['id']}/refund", {})["result"]
+        return result
+
+    def moved_back(self, kind: str) -> list[int]:
+        """The amounts of this practice's voids, refunds or chargebacks at the processor, oldest first."""
+        facts = self.box.control(self.export.processor, f"ledger?account={self.export.account}")["entries"]
+        return [fact["amount_minor"] for fact in facts if fact["kind"] == kind]
 
     def batch(self, batch: dict[str, Any]) -> dict[str, Any]:
         found: dict[str, Any] = self.api(f"batches/{batch['id']}")
@@ -222,7 +243,7 @@ def end_leases(box: Sandbox, *, claimed_before: datetime) -> None:
         box,
         "UPDATE payment p SET lease_until = clock_timestamp(), next_check_at = clock_timestamp()"
         " FROM attempt a WHERE a.payment_id = p.id AND a.finished_at IS NULL AND a.last_claimed_at <= %s"
-        " AND p.state IN ('sending', 'voiding') AND p.lease_until > clock_timestamp()",
+        " AND p.state IN ('sending', 'voiding', 'refunding') AND p.lease_until > clock_timestamp()",
         claimed_before,
     )
 

@@ -31,7 +31,8 @@ from workers.charge.slots import Slots
 from workers.evidence import record_until_done
 from workers.janitor.sweeping import sweep_for_ever
 from workers.janitor.unclear import Janitor
-from workers.voids.voiding import Voider, void
+from workers.voids.claiming import Returner
+from workers.voids.voiding import void
 
 ENVIRONMENT = "sim"
 # Small numbers, so that groups are full and slots are taken with a handful of payments.
@@ -80,13 +81,13 @@ def charge_worker(process: Process, ground: Ground, *, name: ProcessorName) -> N
 
 
 def void_worker(process: Process, ground: Ground) -> None:
-    voider = Voider(
+    returner = Returner(
         pool=Pool(ground.world, process),
         processors=ground.processors(process),
         environment=ENVIRONMENT,
         monotonic=ground.world.clock.monotonic,
     )
-    process.start(_consume(process, ground.bus, VOID_QUEUE, partial(void, voider=voider)))
+    process.start(_consume(process, ground.bus, VOID_QUEUE, partial(void, returner=returner)))
 
 
 def janitor(process: Process, ground: Ground) -> None:

@@ -23,11 +23,11 @@ from workers.processors.port import (
     LookupOrder,
     NotExecuted,
     Processing,
+    ReturnOrder,
     Settled,
     Unknown,
     VoidAnswer,
     VoidConfirmed,
-    VoidOrder,
     VoidRefused,
 )
 
@@ -70,7 +70,7 @@ class SimulatedProcessor:
     def freeze_charge(self, order: ChargeOrder) -> str:
         return orjson.dumps(asdict(order), option=orjson.OPT_SORT_KEYS).decode()
 
-    def freeze_void(self, order: VoidOrder) -> str:
+    def freeze_void(self, order: ReturnOrder) -> str:
         return orjson.dumps(asdict(order), option=orjson.OPT_SORT_KEYS).decode()
 
     async def charge(self, request_text: str) -> ChargeAnswer:

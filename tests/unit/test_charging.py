@@ -235,7 +235,7 @@ def test_an_older_attempts_money_is_the_payments_where_no_newer_attempt_took_any
     assert step
     assert (step.after.state, step.after.current_attempt) == (State.SETTLED, OLDER)
     assert step.after.review_reason
-    assert money_delta(step.before.state, step.after.state, 5_000) == 5_000
+    assert money_delta(step.before, step.after) == 5_000
 
 
 @pytest.mark.parametrize("state", [state for state in State if state not in NOTHING_TAKEN])
@@ -425,7 +425,24 @@ def test_a_late_negative_answer_never_moves_a_payment(payment: Payment, of: UUID
 
 
 def test_money_is_counted_while_it_is_taken_and_not_given_back() -> None:
-    assert money_delta(State.SENDING, State.APPROVED, 700) == 700
-    assert money_delta(State.APPROVED, State.SETTLED, 700) == 0
-    assert money_delta(State.VOIDING, State.VOIDED, 700) == -700
-    assert money_delta(State.FAILED, State.SURPLUS, 700) == 0
+    def delta(before: State, after: State, **fields: Any) -> int:
+        return money_delta(a_payment(before, amount_minor=700, **fields), a_payment(after, amount_minor=700, **fields))
+
+    assert delta(State.SENDING, State.APPROVED) == 700
+    assert delta(State.APPROVED, State.SETTLED) == 0
+    assert delta(State.VOIDING, State.VOIDED) == -700
+    assert delta(State.FAILED, State.SURPLUS) == 0
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (State.SURPLUS, State.VOIDING),
+        (State.VOIDING, State.VOIDED),
+        (State.VOIDING, State.SETTLED),
+        (State.SETTLED, State.REFUNDING),
+        (State.REFUNDING, State.REFUNDED),
+    ],
+)
+def test_what_is_given_back_of_a_surplus_was_never_the_invoices(before: State, after: State) -> None:
+    assert money_delta(a_payment(before, surplus_at=NOW), a_payment(after, surplus_at=NOW)) == 0

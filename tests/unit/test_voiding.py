@@ -8,12 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.domain import voiding
+from shared.domain import returning, voiding
 from shared.domain.answers import Blame, NotExecuted, Seen, Sighting, Unknown, VoidAnswer, VoidConfirmed, VoidRefused
 from shared.domain.payment import Event, State
 from shared.domain.reasons import Reason
+from shared.domain.returning import NewReturn
 from shared.domain.snapshot import Step
-from shared.domain.voiding import NewVoid, VoidResult
+from shared.domain.voiding import VoidResult
 from shared.domain.words import AttemptKind, ProcessorName
 from tests.snapshots import CHARGE, NOW, TOKEN, a_charge, a_payment, a_void
 
@@ -54,7 +55,7 @@ def answer(given_answer: VoidAnswer, token: UUID = TOKEN) -> Step | None:
         (State.CANCELED, VoidResult.NOTHING_TO_VOID, None),
         (State.VOIDED, VoidResult.NOTHING_TO_VOID, None),
         (State.REFUNDED, VoidResult.NOTHING_TO_VOID, None),
-        (State.SURPLUS, VoidResult.NOTHING_TO_VOID, None),
+        (State.SURPLUS, VoidResult.VOIDING, State.VOIDING),
     ],
 )
 def test_trace_16_asking_does_something_in_every_state(state: State, result: VoidResult, target: State | None) -> None:
@@ -79,9 +80,17 @@ def test_stripe_has_no_void_but_a_queued_payment_can_be_taken_out() -> None:
 
 
 def test_trace_9_a_void_is_an_attempt_with_its_own_claim() -> None:
-    new = NewVoid(id=UUID(int=9), token=UUID(int=8), n=3, reference="test-1-3", request_text="{}", lease=LEASE)
+    new = NewReturn(
+        kind=AttemptKind.VOID,
+        id=UUID(int=9),
+        token=UUID(int=8),
+        n=3,
+        reference="test-1-3",
+        request_text="{}",
+        lease=LEASE,
+    )
     payment = a_payment(State.VOIDING)
-    step = voiding.claim(payment, a_charge(payment), new, now=NOW)
+    step = returning.claim(payment, a_charge(payment), new, now=NOW)
     assert step.attempt
     assert (step.attempt.kind, step.attempt.parent_id, step.attempt.open_sends) == (AttemptKind.VOID, CHARGE, 1)
     assert (step.after.claim_token, step.after.lease_until) == (UUID(int=8), NOW + LEASE)
@@ -90,7 +99,7 @@ def test_trace_9_a_void_is_an_attempt_with_its_own_claim() -> None:
 
 
 def test_a_void_that_is_sent_again_has_one_more_open_send() -> None:
-    step = voiding.claim_again(a_payment(State.VOIDING), a_void(), token=UUID(int=8), lease=LEASE, now=NOW)
+    step = returning.claim_again(a_payment(State.VOIDING), a_void(), token=UUID(int=8), lease=LEASE, now=NOW)
     assert step.attempt
     assert (step.attempt.id, step.attempt.sends, step.attempt.open_sends) == (a_void().id, 2, 2)
 

@@ -15,7 +15,7 @@ class Slots:
     """`count` requests at the processor, and as many payments claimed ahead of them as are sent within moments.
 
     With claims made ahead a slot is never empty while a claim commits, and claims come in larger groups. A processor
-    that gets slow is claimed for almost one by one. `async with slots:` surrounds a payment's claim and its request,
+    that gets slow is claimed for only when a slot is free. `async with slots:` surrounds a payment's claim and its request,
     `async with slots.sending:` the request.
     """
 
@@ -48,7 +48,7 @@ class Slots:
         """Learn from the duration of a request."""
         self._average_s += (seconds - self._average_s) * _SMOOTHING
         ahead = self._count * _AHEAD_S / self._average_s if self._average_s else self._count
-        self._most = self._count + min(self._count, max(1, round(ahead)))
+        self._most = self._count + min(self._count, round(ahead))
 
     def _admit(self) -> None:
         while self._waiting and self._admitted < self._most:

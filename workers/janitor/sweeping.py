@@ -20,6 +20,7 @@ from shared.store.payments import Locked
 from shared.store.sweeps import Unsettled
 from shared.store.voids import ask_rest_of_batch
 from workers.evidence import TRY_AGAIN, log_steps, take_step
+from workers.janitor.refunds import find_out_refund
 from workers.janitor.reports import Reports, sighting_of
 from workers.janitor.resolving import resolve
 from workers.janitor.unclear import ACTOR, Janitor, find_out
@@ -65,6 +66,9 @@ async def sweep(*, janitor: Janitor) -> None:
         unclear = await sweeps.take_unclear(connection)
     await _abreast(unclear, lambda payment_id: find_out(payment_id, janitor=janitor, reports=reports))
     async with janitor.pool.connection() as connection:
+        refunds = await sweeps.take_open_refunds(connection)
+    await _abreast(refunds, lambda refund: find_out_refund(*refund, janitor=janitor, reports=reports))
+    async with janitor.pool.connection() as connection:
         unsettled = await sweeps.take_unsettled(connection)
     await _abreast(unsettled, lambda charge: _settle(charge, janitor=janitor, reports=reports))
 
@@ -86,12 +90,12 @@ async def _abreast(items: Sequence[Item], work: Callable[[Item], Awaitable[None]
 async def _hint_again(janitor: Janitor) -> None:
     async with janitor.pool.connection() as connection:
         charges = await sweeps.hint_queued(connection)
-        voids = await sweeps.hint_voiding(connection)
-        if charges or voids:
+        returns = await sweeps.hint_returns(connection)
+        if charges or returns:
             reached("hints_written")
-    if charges or voids:
+    if charges or returns:
         reached("hints_committed")
-        _log.info("hints_repeated", charges=charges, voids=voids)
+        _log.info("hints_repeated", charges=charges, returns=returns)
 
 
 async def _free_overdue(janitor: Janitor) -> None:

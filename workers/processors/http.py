@@ -19,6 +19,7 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 # Shorter than any server's idle limit that we know of: a connection closed under a request makes an Unknown.
 KEEP_ALIVE_S: Final = 15.0
+HEAD_LIMIT_BYTES: Final = 64 * 1024
 
 _UNSAFE_TARGET: Final = re.compile(r"[^\x21-\x7e]")
 _UNSAFE_HEADER: Final = re.compile(r"[^\t\x20-\x7e\x80-\xff]")
@@ -153,6 +154,8 @@ class HttpClient:
             _, connection = await asyncio.get_running_loop().create_connection(
                 _Connection, self._host, self._port, ssl=self._tls
             )
+        if not connection.is_open:
+            raise ConnectionError("closed as soon as it was made")
         return connection
 
 
@@ -167,6 +170,7 @@ class _Connection(asyncio.Protocol):
         self._parser = HttpResponseParser(self)
         self._answer: asyncio.Future[Answer | Trouble] | None = None
         self._most_bytes = 0
+        self._head_left = 0
 
     async def exchange(self, request: bytes, *, deadline_s: float, limit_bytes: int) -> Answer | Trouble:
         """Write the request and wait for its answer."""
@@ -207,6 +211,9 @@ class _Connection(asyncio.Protocol):
             self._parser.feed_data(data)
         except (HttpParserError, HttpParserUpgrade) as error:
             self._break("answer_unreadable", type(error).__name__)
+        self._head_left = self._head_left if self._headed else self._head_left - len(data)
+        if self._head_left < 0:
+            self._break("answer_too_large", "more headers than an answer may have")
 
     def eof_received(self) -> None:
         """An answer without a length ends where the connection ends."""
@@ -220,6 +227,7 @@ class _Connection(asyncio.Protocol):
     # --- llhttp's callbacks -------------------------------------------------------------------------------------------
 
     def on_message_begin(self) -> None:
+        self._begin()
         if self._answer is None or self._answer.done():
             # A second answer to one request.
             self.abort()
@@ -235,10 +243,8 @@ class _Connection(asyncio.Protocol):
         self._parts.append(part)
 
     def on_message_complete(self) -> None:
-        if self._parser.get_status_code() < 200:
-            # An interim answer; the one that counts follows.
-            self._begin()
-        else:
+        # After an interim answer the one that counts follows.
+        if self._parser.get_status_code() >= 200:
             self._complete()
 
     # ------------------------------------------------------------------------------------------------------------------
@@ -247,6 +253,7 @@ class _Connection(asyncio.Protocol):
         self._headers: dict[str, str] = {}
         self._parts: list[bytes] = []
         self._headed = self._framed = False
+        self._head_left = HEAD_LIMIT_BYTES
 
     def _complete(self) -> None:
         if self._answer is None or self._answer.done():

@@ -6,9 +6,9 @@ contract suite (`tests/contract/processor_contract.py`):
 - One call puts at most one request on the wire. No client library may resend by itself.
 - No call raises for anything that the wire does: every answer and every failure is a value below.
 - What is not in the adapter's tables is `Unknown`.
-- `freeze_charge` and `freeze_void` are pure: the same order gives the same text, byte for byte. The text is stored
-  before the first send and is all that `charge` and `void` may derive their request from, so a resend is
-  byte-identical.
+- `freeze_charge`, `freeze_void` and `freeze_refund` are pure: the same order gives the same text, byte for byte. The
+  text is stored before the first send and is all that `charge`, `void` and `refund` may derive their request from, so a
+  resend is byte-identical.
 - Nothing about a person is sent: an order has no field for it.
 """
 
@@ -22,12 +22,17 @@ from shared.domain.answers import (
     ChargeAnswer,
     DayReport,
     Declined,
+    Denial,
     Found,
     LookupAnswer,
     LookupFailed,
     NotExecuted,
     NotFound,
     Processing,
+    RefundAnswer,
+    RefundConfirmed,
+    RefundDenied,
+    RefundRefused,
     ReportAnswer,
     Seen,
     Settled,
@@ -47,6 +52,7 @@ __all__ = [
     "ChargeOrder",
     "DayReport",
     "Declined",
+    "Denial",
     "Found",
     "LookupAnswer",
     "LookupFailed",
@@ -55,7 +61,12 @@ __all__ = [
     "NotFound",
     "Processing",
     "Processor",
+    "RefundAnswer",
+    "RefundConfirmed",
+    "RefundDenied",
+    "RefundRefused",
     "ReportAnswer",
+    "ReturnOrder",
     "Seen",
     "Settled",
     "Sighting",
@@ -63,7 +74,6 @@ __all__ = [
     "Unknown",
     "VoidAnswer",
     "VoidConfirmed",
-    "VoidOrder",
     "VoidRefused",
 ]
 
@@ -89,8 +99,8 @@ class ChargeOrder:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class VoidOrder:
-    """Take back an unsettled charge in full.
+class ReturnOrder:
+    """Give a charge back in full: void it while it is not settled, or refund it.
 
     `charge_history_ref` is the processor's preferred handle of the charge and may be unknown after a lost answer.
     """
@@ -100,6 +110,8 @@ class VoidOrder:
     charge_reference: str
     charge_processor_ref: str
     charge_history_ref: str | None
+    amount_minor: int
+    currency: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,10 +154,16 @@ class Processor(Protocol):
         """Send the frozen charge once. Bounded by `timing.total_deadline`."""
         ...
 
-    def freeze_void(self, order: VoidOrder) -> str: ...
+    def freeze_void(self, order: ReturnOrder) -> str: ...
 
     async def void(self, request_text: str) -> VoidAnswer:
         """Send the frozen void once. Stripe has none: it answers NotExecuted with Blame.US."""
+        ...
+
+    def freeze_refund(self, order: ReturnOrder) -> str: ...
+
+    async def refund(self, request_text: str) -> RefundAnswer:
+        """Send the frozen refund once. What becomes of it shows in a lookup of its charge."""
         ...
 
     async def lookup(self, order: LookupOrder) -> LookupAnswer: ...

@@ -9,11 +9,10 @@ import asyncio
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import orjson
 import stripe
 
 from shared.domain.books import BooksAnswer, DisputesAnswer
@@ -28,25 +27,24 @@ from workers.processors.port import (
     LookupFailed,
     LookupOrder,
     NotExecuted,
-    NotFound,
-    Seen,
-    Sighting,
+    RefundAnswer,
+    ReturnOrder,
     Timing,
-    Unknown,
     VoidAnswer,
-    VoidOrder,
 )
-from workers.processors.stripe_answers import (
-    Json,
-    answered_at,
-    is_object,
-    of_intent,
-    of_refusal,
-    reference_of,
-    sighting_of,
-)
+from workers.processors.stripe_answers import Json, answered_at, is_object, of_refusal, reference_of, sighting_of
 from workers.processors.stripe_books import read_books, read_disputes
 from workers.processors.stripe_form import encode
+from workers.processors.stripe_frozen import (
+    CHARGED,
+    REFUNDED,
+    canonical,
+    judge_charge,
+    judge_refund,
+    not_ours,
+    thaw,
+)
+from workers.processors.stripe_looks import looked, rows_of
 
 if TYPE_CHECKING:
     from stripe.params import PaymentIntentListParams
@@ -70,10 +68,6 @@ CLOCK_MARGIN = timedelta(minutes=10)
 PAGE_SIZE = 100
 # One client is charged a few times a month. More than this many since one send means that something else is wrong.
 MAX_PAGES = 10
-# When several payment intents carry one reference, the one that moved money is the one to know of.
-_TELLING: tuple[Seen, ...] = (Seen.SETTLED, Seen.REFUNDED, Seen.PROCESSING, Seen.OTHER, Seen.DECLINED)
-
-_MONEY = frozenset({"amount", "currency", "customer", "payment_method"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,31 +124,34 @@ class StripeProcessor:
             "payment_method": order.token,
             "payment_method_types": [order.method_type],
         }
-        return _canonical({"account": order.account, "idempotency_key": order.reference, "params": params})
+        return canonical({"account": order.account, "idempotency_key": order.reference, "params": params})
 
     async def charge(self, request_text: str) -> ChargeAnswer:
-        request = _thaw(request_text)
+        request = thaw(request_text, CHARGED)
         if request is None:
-            return NotExecuted(code="not_our_request", blame=Blame.US, detail="the stored text is no frozen charge")
-        answer = await self._http.send(
-            "POST",
-            "/v1/payment_intents",
-            headers={
-                **self._headers,
-                "Stripe-Account": request["account"],
-                "Idempotency-Key": request["idempotency_key"],
-            },
-            body=encode(request["params"]),
-            limit_bytes=ANSWER_LIMIT_BYTES,
-        )
-        return _judge(answer, request)
+            return not_ours("charge")
+        return judge_charge(await self._post("/v1/payment_intents", request), request)
 
-    def freeze_void(self, order: VoidOrder) -> str:
-        return _canonical({"account": order.account, "charge": order.charge_processor_ref, "void": order.reference})
+    def freeze_void(self, order: ReturnOrder) -> str:
+        return canonical({"account": order.account, "charge": order.charge_processor_ref, "void": order.reference})
 
     async def void(self, request_text: str) -> VoidAnswer:
         """A captured charge cannot be voided at Stripe; nothing is sent."""
         return NotExecuted(code="no_void", blame=Blame.US, detail=f"Stripe has no void: {request_text}")
+
+    def freeze_refund(self, order: ReturnOrder) -> str:
+        params = {
+            "amount": order.amount_minor,
+            "metadata": {"reference": order.reference},
+            "payment_intent": order.charge_processor_ref,
+        }
+        return canonical({"account": order.account, "idempotency_key": order.reference, "params": params})
+
+    async def refund(self, request_text: str) -> RefundAnswer:
+        request = thaw(request_text, REFUNDED)
+        if request is None:
+            return not_ours("refund")
+        return judge_refund(await self._post("/v1/refunds", request), request)
 
     async def lookup(self, order: LookupOrder) -> LookupAnswer:
         """Retrieve by Stripe's id if an answer ever told it, else list the customer's payment intents.
@@ -184,6 +181,19 @@ class StripeProcessor:
 
     async def close(self) -> None:
         self._http.close()
+
+    async def _post(self, path: str, request: Mapping[str, Any]) -> Answer | Trouble:
+        return await self._http.send(
+            "POST",
+            path,
+            headers={
+                **self._headers,
+                "Stripe-Account": request["account"],
+                "Idempotency-Key": request["idempotency_key"],
+            },
+            body=encode(request["params"]),
+            limit_bytes=ANSWER_LIMIT_BYTES,
+        )
 
     async def _get(self, account: str, path: str, params: Mapping[str, object]) -> Answer | Trouble:
         return await self._http.send(
@@ -216,10 +226,10 @@ class StripeProcessor:
             page = await self._intents.list_async(params, {"stripe_account": order.account})
             # The first page's clock is the earliest: what came after it may be on no page.
             as_of = as_of or answered_at(_headers(page))
-            rows, more = _rows(_received(page))
+            rows, more = rows_of(_received(page))
             matches.extend(row for row in rows if reference_of(row) == order.reference)
             if not more:
-                return _looked(matches, as_of)
+                return looked(matches, as_of)
             params = {**params, "starting_after": str(rows[-1]["id"])}
         return LookupFailed(code="too_many", detail=f"over {MAX_PAGES * PAGE_SIZE} payment intents since {since}")
 
@@ -255,26 +265,6 @@ class _SdkDoor(stripe.HTTPClient):
         return answer.body, answer.status, kept
 
 
-def _judge(answer: Answer | Trouble, request: Json) -> ChargeAnswer:
-    match answer:
-        case Trouble(sent=False):
-            return NotExecuted(code=answer.code, blame=Blame.NOTHING, detail=answer.detail)
-        case Trouble():
-            return Unknown(code=answer.code, detail=answer.detail)
-        case Answer() if 200 <= answer.status < 300 and (intent := _json(answer.body)) is not None:
-            return of_intent(intent, request)
-        case Answer():
-            return of_refusal(answer.status, _json(answer.body), answer.headers)
-
-
-def _json(body: bytes) -> object:
-    """None for what is no JSON: no table knows it, so it stays unknown."""
-    try:
-        return orjson.loads(body)
-    except ValueError:
-        return None
-
-
 def _limits(settings: StripeSettings) -> Limits:
     return Limits(
         connections=settings.in_flight, total=settings.timing.total_deadline, connect=settings.timing.send_budget
@@ -284,22 +274,6 @@ def _limits(settings: StripeSettings) -> Limits:
 def _tls(api_base: str) -> ssl.SSLContext | None:
     """The SDK's own certificate bundle, as its own clients use it; none for a simulator's plain HTTP."""
     return ssl.create_default_context(cafile=stripe.ca_bundle_path) if api_base.startswith("https:") else None
-
-
-def _canonical(request: Mapping[str, object]) -> str:
-    return orjson.dumps(request, option=orjson.OPT_SORT_KEYS).decode()
-
-
-def _thaw(request_text: str) -> dict[str, Any] | None:
-    """The frozen request, or None: without its key or account a charge must not leave."""
-    try:
-        request = orjson.loads(request_text)
-    except ValueError:
-        return None
-    if not isinstance(request, dict) or not isinstance(request.get("params"), dict):
-        return None
-    whole = request.get("account") and request.get("idempotency_key") and request["params"].keys() >= _MONEY
-    return request if whole else None
 
 
 def _received(answer: stripe.StripeObject) -> object:
@@ -319,29 +293,3 @@ def _refused(error: stripe.StripeError) -> ChargeAnswer:
 
 def _reason(error: stripe.StripeError) -> str:
     return f"{type(error).__name__} {error.http_status} {error.request_id or ''}".strip()
-
-
-def _rows(page: object) -> tuple[list[Json], bool]:
-    """The rows of a list and whether more follow. Raises for a page that is not a list: it proves nothing."""
-    if not is_object(page) or not isinstance(rows := page.get("data"), list):
-        raise TypeError("not a list of payment intents")
-    more = page["has_more"] is not False
-    if more and not rows:
-        raise ValueError("an empty page that claims to have a next one")
-    return [row for row in rows if is_object(row)], more
-
-
-def _looked(matches: list[Json], as_of: datetime | None) -> LookupAnswer:
-    if not matches:
-        if as_of is None:
-            return LookupFailed(code="no_date", detail="Stripe's answer has no Date header")
-        return NotFound(as_of=as_of.astimezone(UTC))
-    sightings = sorted((sighting_of(match) for match in matches), key=lambda sighting: _TELLING.index(sighting.seen))
-    return Found(sighting=_noted(sightings[0], matches) if len(matches) > 1 else sightings[0])
-
-
-def _noted(sighting: Sighting, matches: list[Json]) -> Sighting:
-    """Two payment intents under one reference mean a key that was forgotten and used again: say so."""
-    ids = ", ".join(str(match["id"]) for match in matches)
-    match = next(match for match in matches if match["id"] == sighting.processor_ref)
-    return sighting_of(match, detail=f"{len(matches)} payment intents carry this reference: {ids}")

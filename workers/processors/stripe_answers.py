@@ -15,12 +15,23 @@ from workers.processors.port import (
     Declined,
     NotExecuted,
     Processing,
+    RefundAnswer,
+    RefundConfirmed,
+    RefundDenied,
+    RefundRefused,
     Seen,
     Settled,
     Sighting,
     Unknown,
 )
-from workers.processors.stripe_codes import MERCHANT_CODES, METHOD_CODES, METHOD_PARAMETERS, decline
+from workers.processors.stripe_codes import (
+    MERCHANT_CODES,
+    METHOD_CODES,
+    METHOD_PARAMETERS,
+    REFUND_DENIALS,
+    REFUND_REFUSALS,
+    decline,
+)
 
 Json = Mapping[str, object]
 
@@ -65,11 +76,42 @@ def of_refusal(status: int, body: object, headers: Mapping[str, str]) -> ChargeA
     detail = _short(f"{_text(error, 'message')} {headers.get('request-id', '')}")
     if _text(error, "type") == "idempotency_error":
         # A request of ours that differs from the first one under its key: a bug, and the first one may have charged.
-        return Unknown(code=code, detail=detail)
+        return Unknown(code=code, detail=detail, review=True)
     # Rate limits were 400 with this code once, and the SDK still reads them so.
     if status == 429 or (status == 400 and code == "rate_limit"):
         return NotExecuted(code=code, blame=Blame.NOTHING, detail=detail, retry_after=_retry_after(headers))
     return _by_status(status, error, code, detail)
+
+
+def of_refund(refund: object, request: Json) -> RefundAnswer:
+    """A 200 to the frozen refund. A pending one is on its way; should it fail, a webhook says so."""
+    params = request["params"]
+    assert is_object(params)
+    if not is_object(refund) or refund.get("object") != "refund":
+        return Unknown(code="not_a_refund", detail=_short(repr(refund)))
+    ref = _text(refund, "id")
+    same = (refund.get("amount"), refund.get("payment_intent")) == (params["amount"], params["payment_intent"])
+    if not ref or not same or reference_of(refund) != request["idempotency_key"]:
+        return Unknown(code="answer_for_another_refund", detail=_short(f"{ref}: amount, charge or reference differ"))
+    match _text(refund, "status"):
+        case "succeeded" | "pending":
+            return RefundConfirmed(processor_ref=ref)
+        case "failed" | "canceled" as status:
+            return RefundRefused(code=f"status_{status}", detail=ref)
+        case status:
+            return Unknown(code=f"status_{status}", detail=ref)
+
+
+def of_refund_refusal(status: int, body: object, headers: Mapping[str, str]) -> RefundAnswer:
+    """An HTTP error to a refund: what is special to refunds, then what is true of any request."""
+    refusal = of_refusal(status, body, headers)
+    if isinstance(refusal, NotExecuted):
+        if refusal.code in REFUND_DENIALS:
+            return RefundDenied(code=refusal.code, denial=REFUND_DENIALS[refusal.code], detail=refusal.detail)
+        if refusal.code in REFUND_REFUSALS:
+            return RefundRefused(code=refusal.code, detail=refusal.detail)
+        return refusal
+    return refusal if isinstance(refusal, Unknown) else Unknown(code=f"http_{status}", detail="no answer to a refund")
 
 
 def sighting_of(intent: Json, detail: str = "") -> Sighting:
@@ -87,8 +129,9 @@ def sighting_of(intent: Json, detail: str = "") -> Sighting:
     )
 
 
-def reference_of(intent: Json) -> str:
-    metadata = intent.get("metadata")
+def reference_of(shown: Json) -> str:
+    """Our reference in what Stripe shows."""
+    metadata = shown.get("metadata")
     return _text(metadata, "reference") if is_object(metadata) else ""
 
 
@@ -157,7 +200,8 @@ def _of_charge(charge: object) -> tuple[Seen, Decline | None, str]:
     if not is_object(charge):
         return Seen.OTHER, None, "succeeded without its charge"
     amount, refunded = charge.get("amount"), charge.get("amount_refunded")
-    if not isinstance(amount, int) or not isinstance(refunded, int):
+    # Exactly: truth is a whole number to Python.
+    if type(amount) is not int or type(refunded) is not int:
         return Seen.OTHER, None, "its charge shows no amounts"
     note = "disputed" if charge.get("disputed") is True else ""
     if refunded >= amount:

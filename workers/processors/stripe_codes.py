@@ -6,6 +6,7 @@ Sources: Stripe's decline codes, error codes, failure codes of bank debits (docs
 
 from collections.abc import Mapping
 
+from shared.domain.answers import Denial
 from shared.domain.declines import Category, Decline, NeutralCode
 
 DECLINES: dict[str, NeutralCode] = {
@@ -137,6 +138,16 @@ MERCHANT_CODES = frozenset(
         "testmode_charges_only",
     }
 )
+
+
+# Refusals of a refund that people must remove first, and those that may mean "refunded already".
+REFUND_DENIALS: dict[str, Denial] = {
+    "balance_insufficient": Denial.FUNDS_SHORT,
+    "charge_disputed": Denial.DISPUTED,
+    "insufficient_funds": Denial.FUNDS_SHORT,
+    "refund_disputed_payment": Denial.DISPUTED,
+}
+REFUND_REFUSALS = frozenset({"charge_already_refunded", "charge_not_refundable"})
 
 
 def decline(error: Mapping[str, object]) -> Decline:

@@ -1,6 +1,6 @@
-"""Vantage: charge and void over ProtectPay REST, lookup over ProPay XML, the day's report over Vantage reporting.
+"""Vantage: charges, voids and refunds over ProtectPay REST, lookups over ProPay XML, reports over Vantage reporting.
 
-The frozen text of a charge or void is the wire body itself, byte for byte; the payer in the URL is read from it.
+A frozen text is the wire body itself, byte for byte; the payer in the URL of a charge is read from it.
 """
 
 import base64
@@ -22,12 +22,13 @@ from workers.processors.port import (
     LookupFailed,
     LookupOrder,
     NotExecuted,
+    RefundAnswer,
     ReportAnswer,
+    ReturnOrder,
     Timing,
     VoidAnswer,
-    VoidOrder,
 )
-from workers.processors.vantage_answers import judge_charge, judge_void
+from workers.processors.vantage_answers import judge_charge, judge_refund, judge_void
 from workers.processors.vantage_books import judge_books
 from workers.processors.vantage_report import judge_report
 from workers.processors.vantage_search import judge_search, search_request
@@ -109,14 +110,8 @@ class VantageProcessor:
         answer = await self._put(path, request_text)
         return judge_charge(answer, request["Amount"])
 
-    def freeze_void(self, order: VoidOrder) -> str:
-        """By the history id, which ProtectPay prefers; after a lost answer only the gateway's number is known."""
-        named = (
-            {"TransactionHistoryId": order.charge_history_ref}
-            if order.charge_history_ref
-            else {"OriginalTransactionId": order.charge_processor_ref}
-        )
-        return _canonical({"MerchantProfileId": _profile(order.account), **named})
+    def freeze_void(self, order: ReturnOrder) -> str:
+        return _canonical({"MerchantProfileId": _profile(order.account), **_named(order)})
 
     async def void(self, request_text: str) -> VoidAnswer:
         """Send the frozen void once; a success's own history id is 0 and is not kept."""
@@ -125,6 +120,23 @@ class VantageProcessor:
             return _not_ours()
         answer = await self._put("/ProtectPay/VoidedTransactions/", request_text)
         return judge_void(answer, request.get("OriginalTransactionId"))
+
+    def freeze_refund(self, order: ReturnOrder) -> str:
+        return _canonical(
+            {
+                "Amount": order.amount_minor,
+                "CurrencyCode": order.currency,
+                "MerchantProfileId": _profile(order.account),
+                **_named(order),
+            }
+        )
+
+    async def refund(self, request_text: str) -> RefundAnswer:
+        """Send the frozen refund once. It bears no reference of ours: it is found by the charge that it belongs to."""
+        request = _thawed(request_text, "MerchantProfileId", "Amount")
+        if request is None:
+            return _not_ours()
+        return judge_refund(await self._put("/ProtectPay/RefundTransaction/", request_text), request["Amount"])
 
     async def lookup(self, order: LookupOrder) -> LookupAnswer:
         answer = await self._xml.send(
@@ -168,6 +180,13 @@ class VantageProcessor:
 
 def _canonical(request: dict[str, Any]) -> str:
     return orjson.dumps(request, option=orjson.OPT_SORT_KEYS).decode()
+
+
+def _named(order: ReturnOrder) -> dict[str, str]:
+    """By the history id, which ProtectPay prefers; after a lost answer only the gateway's number is known."""
+    if order.charge_history_ref:
+        return {"TransactionHistoryId": order.charge_history_ref}
+    return {"OriginalTransactionId": order.charge_processor_ref}
 
 
 def _profile(account: str) -> int:

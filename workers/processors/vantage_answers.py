@@ -12,6 +12,10 @@ from workers.processors.port import (
     ChargeAnswer,
     Declined,
     NotExecuted,
+    RefundAnswer,
+    RefundConfirmed,
+    RefundDenied,
+    RefundRefused,
     Unknown,
     VoidAnswer,
     VoidConfirmed,
@@ -22,6 +26,8 @@ from workers.processors.vantage_codes import (
     DUPLICATES,
     NOT_EXECUTED,
     PSEUDO_APPROVALS,
+    REFUND_DENIALS,
+    REFUND_REFUSALS,
     REJECTED_UNPROCESSED,
     SUCCESS,
     VOID_REFUSALS,
@@ -60,6 +66,8 @@ def judge_void(answer: Answer | Trouble, charge_number: str | None) -> VoidAnswe
     if not isinstance(verdict, _Verdict):
         return verdict
     if verdict.code == SUCCESS:
+        if verdict.transaction is None or verdict.transaction.get("TransactionResult") != "Success":
+            return Unknown(code="contradiction", detail="success codes around another TransactionResult")
         number = _number(verdict.transaction, "TransactionId")
         if number is None or charge_number not in {None, number}:
             return Unknown(code="shape", detail="a void's success without the number of the charge")
@@ -67,6 +75,32 @@ def judge_void(answer: Answer | Trouble, charge_number: str | None) -> VoidAnswe
     if verdict.code in VOID_REFUSALS:
         return VoidRefused(code=verdict.raw_code, detail=verdict.detail)
     return _neither_money_nor_decline(verdict)
+
+
+def judge_refund(answer: Answer | Trouble, amount_minor: int) -> RefundAnswer:
+    verdict = _read(answer, "TransactionDetail")
+    if not isinstance(verdict, _Verdict):
+        return verdict
+    if verdict.code == SUCCESS:
+        return _refunded(verdict.transaction, amount_minor)
+    if verdict.code in REFUND_DENIALS:
+        return RefundDenied(code=verdict.raw_code, denial=REFUND_DENIALS[verdict.code], detail=verdict.detail)
+    if verdict.code in REFUND_REFUSALS:
+        return RefundRefused(code=verdict.raw_code, detail=verdict.detail)
+    return _neither_money_nor_decline(verdict)
+
+
+def _refunded(transaction: dict[str, Any] | None, amount_minor: int) -> RefundConfirmed | Unknown:
+    """A success without numbers of its own may have been a void."""
+    number = _number(transaction, "TransactionId")
+    history = _number(transaction, "TransactionHistoryId")
+    if transaction is None or number is None or history is None:
+        return Unknown(code="shape", detail="a refund's success without numbers of its own")
+    if transaction.get("TransactionResult") != "Success":
+        return Unknown(code="contradiction", detail="success codes around another TransactionResult")
+    if transaction.get("CurrencyConvertedAmount") not in (None, amount_minor):
+        return Unknown(code="contradiction", detail="success for another amount")
+    return RefundConfirmed(processor_ref=number, history_ref=history)
 
 
 def _neither_money_nor_decline(verdict: _Verdict) -> NotExecuted | Unknown:
@@ -94,7 +128,7 @@ def _approved(transaction: dict[str, Any] | None, amount_minor: int) -> Approved
     return Approved(processor_ref=number, history_ref=history, authorization_code=code)
 
 
-def _read(answer: Answer | Trouble) -> _Verdict | NotExecuted | Unknown:
+def _read(answer: Answer | Trouble, key: str = "Transaction") -> _Verdict | NotExecuted | Unknown:
     if isinstance(answer, Trouble):
         if answer.sent:
             return Unknown(code=answer.code, detail=answer.detail)
@@ -106,7 +140,7 @@ def _read(answer: Answer | Trouble) -> _Verdict | NotExecuted | Unknown:
     request_result = content.get("RequestResult") if isinstance(content, dict) else None
     if not isinstance(request_result, dict):
         return _without_json(answer)
-    transaction = content.get("Transaction")
+    transaction = content.get(key)
     return _weigh(request_result, transaction if isinstance(transaction, dict) else None)
 
 

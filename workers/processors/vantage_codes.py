@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from shared.domain.declines import NeutralCode
-from workers.processors.port import Blame, Seen
+from workers.processors.port import Blame, Denial, Seen
 
 SUCCESS = 0
 # Longer digit strings are no code, amount or id of theirs; Python refuses to read very long ones at all.
@@ -140,6 +140,13 @@ NOT_EXECUTED: Mapping[int, Blame] = MappingProxyType(
 # A void refused with one of these may be too late, already done, or aimed at a wrong number: only a look tells.
 # 590, 600 and 604 are ASSUMED (500 + XML statuses 90, 100 and 104).
 VOID_REFUSALS = frozenset({23, 551, 590, 600, 604})
+
+# A refund refused with one of these may be done already, too early, or aimed at a wrong number: only a look tells.
+# All but 551 are ASSUMED (500 + XML statuses 90, 100, 101 and 104).
+REFUND_REFUSALS = frozenset({551, 590, 600, 601, 604})
+
+# Refunds that people must make possible first. 563 is ASSUMED (500 + XML status 63).
+REFUND_DENIALS: Mapping[int, Denial] = MappingProxyType({563: Denial.FUNDS_SHORT})
 
 # HTTP statuses of an answer without a result object that prove a rejection before processing.
 REJECTED_UNPROCESSED: Mapping[int, Blame] = MappingProxyType(

@@ -9,6 +9,7 @@ Out-of-band events (POST /_control/faults), each with `account`, and `payment_in
 | redeliver | | every event again, newest first |
 | deauthorize, authorize | | the practice revokes or gives back our access: 403 |
 | charge | amount_minor, reference | somebody charges without us; it bears the reference, or none |
+| funds | amount_minor | the account's balance, against which refunds are made from now on |
 | refund | amount_minor | somebody refunds in the dashboard |
 | refund_failed | refund | the bank sends the money back |
 | dispute, dispute_closed | won | a chargeback comes, and ends |
@@ -131,6 +132,8 @@ def _happen(wire: Wire, webhooks: Webhooks, event: Mapping[str, Any]) -> Mapping
             wire.refused_accounts.discard(event["account"])
         case "charge":
             return intent_of(wire.book.charge(_outside(event)))
+        case "funds":
+            wire.book.funds_minor[event["account"]] = int(event["amount_minor"])
         case "refund_failed":
             refund = wire.book.find(event["account"], event["refund"])
             if refund is None:

@@ -40,6 +40,8 @@ class Book:
         self._core = core
         self._announce = announce
         self._by_customer: dict[tuple[str, str], list[Entry]] = defaultdict(list)
+        # Accounts without an entry have enough for every refund.
+        self.funds_minor: dict[str, int] = {}
 
     def charge(self, wanted: Wanted, *, decline: str = "", state: str = "taken") -> Entry:
         """Create and confirm. `decline` refuses it (a bank debit: days later); `state` may be `requires_action`."""
@@ -92,6 +94,10 @@ class Book:
     def refundable_minor(self, charge: Entry) -> int:
         return charge.amount_minor - int(charge.details.get("amount_refunded", 0)) if charge.state in STANDING else 0
 
+    def covers(self, account: str, amount_minor: int) -> bool:
+        """Whether the account's balance is enough for a refund."""
+        return amount_minor <= self.funds_minor.get(account, amount_minor)
+
     def refund(self, charge: Entry, amount_minor: int, *, reference: str, metadata: Mapping[str, str]) -> Entry:
         refund = self._against(
             charge,
@@ -143,6 +149,7 @@ class Book:
 
     def clear(self) -> None:
         self._by_customer.clear()
+        self.funds_minor.clear()
 
     def _index(self, entry: Entry) -> None:
         self._by_customer[entry.account, entry.payer].append(entry)

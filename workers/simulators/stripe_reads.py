@@ -152,6 +152,8 @@ def _refundable(wire: Wire, account: str, form: Mapping[str, str]) -> tuple[Entr
     if left_minor <= 0:
         return invalid(f"Charge {ref} has already been refunded.", code="charge_already_refunded")
     amount_minor = int(form.get("amount", left_minor))
+    if not wire.book.covers(account, amount_minor):
+        return invalid("Insufficient funds in your Stripe balance to refund this amount.", code="balance_insufficient")
     if not 1 <= amount_minor <= left_minor:
         return invalid(
             f"Refund amount ({amount_minor}) is greater than unrefunded amount on charge ({left_minor})", param="amount"

@@ -1,16 +1,18 @@
-"""`python -m workers.voids`: voids unsettled charges that a void was asked for."""
+"""`python -m workers.voids`: gives money back: voids unsettled charges and refunds settled ones, where asked for."""
 
 from functools import partial
 from uuid import UUID
 
-from schemas.commands import VOID_ACTOR, VOID_QUEUE
+from schemas.commands import REFUND_ACTOR, REFUND_QUEUE, VOID_ACTOR, VOID_QUEUE
 from shared import logs
 from shared.messaging.broker import HintBroker
 from shared.messaging.worker import add_actor, run_worker
 from shared.settings import WorkerSettings
 from shared.store.pool import open_pool
 from workers.processors.registry import every_processor
-from workers.voids.voiding import ACTOR, Voider, void
+from workers.voids.claiming import ACTOR, Returner
+from workers.voids.refunding import refund
+from workers.voids.voiding import void
 
 
 def main() -> None:
@@ -18,10 +20,14 @@ def main() -> None:
     logs.configure(ACTOR, level=settings.log_level, format=settings.log_format)
     pool = open_pool(settings.database_url, process=ACTOR, most=settings.database_connections, keyed=True)
     processors = every_processor(settings)
-    run = partial(void, voider=Voider(pool=pool, processors=processors, environment=settings.environment))
+    returner = Returner(pool=pool, processors=processors, environment=settings.environment)
+    run_void, run_refund = partial(void, returner=returner), partial(refund, returner=returner)
 
     async def void_hinted(payment_id: str) -> None:
-        await run(UUID(payment_id))
+        await run_void(UUID(payment_id))
+
+    async def refund_hinted(payment_id: str) -> None:
+        await run_refund(UUID(payment_id))
 
     async def stop() -> None:
         for processor in processors.values():
@@ -30,9 +36,10 @@ def main() -> None:
 
     broker = HintBroker(settings.amqp_url)
     add_actor(broker, void_hinted, actor_name=VOID_ACTOR, queue_name=VOID_QUEUE)
+    add_actor(broker, refund_hinted, actor_name=REFUND_ACTOR, queue_name=REFUND_QUEUE)
     run_worker(
         broker,
-        queues=[VOID_QUEUE],
+        queues=[VOID_QUEUE, REFUND_QUEUE],
         in_flight=settings.in_flight,
         on_start=pool.open,
         on_stop=stop,

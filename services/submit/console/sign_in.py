@@ -25,7 +25,7 @@ RETURN_COOKIE: Final = "__Host-batchpay-return"
 HOME: Final = "/console/batches"
 _LONGEST_TOKEN: Final = 4000
 # The upstream app makes the token when the link is pressed; the clocks of two machines differ a little.
-_LIFETIME: Final = timedelta(minutes=2)
+LIFETIME: Final = timedelta(minutes=2)
 _LEEWAY: Final = timedelta(seconds=30)
 
 
@@ -57,7 +57,7 @@ async def arrive(request: Request, pool: Pool, token: Annotated[str, Form(max_le
         allowed=Permission.BILLING in said.permissions,
         csrf=csrf_token(token),
     )
-    session.set_cookie(response, SIGN_IN_COOKIE, token, max_age_s=int(_LIFETIME.total_seconds()))
+    session.set_cookie(response, SIGN_IN_COOKIE, token, max_age_s=int(LIFETIME.total_seconds()))
     return response
 
 
@@ -91,7 +91,7 @@ async def _read(request: Request, pool: Pool, token: str) -> tuple[Token, Scope]
     """Who the token says, and what that person may see. Raises TokenRefusedError."""
     verifier: Verifier = request.app.state.verifier
     said = await verifier.verify(token, audience_suffix=AUDIENCE_SUFFIX)
-    if said.expires_at > datetime.now(UTC) + _LIFETIME + _LEEWAY:
+    if said.expires_at > datetime.now(UTC) + LIFETIME + _LEEWAY:
         raise TokenRefusedError("A sign-in token lives two minutes at most.")
     async with pool.connection() as connection:
         scope = await resolve(connection, practice=said.practice, clinician=said.clinician)

@@ -21,5 +21,5 @@ WHERE dispute.standing = 'open' AND excluded.standing <> 'open';
 INSERT INTO outbox (lane, batch_id, payment_id, routing_key, body)
 VALUES ('event', %(batch_id)s, %(payment_id)s, %(routing_key)s, %(body)s);
 
--- name: open_of_payment
-SELECT EXISTS (SELECT FROM dispute WHERE payment_id = %(payment_id)s AND standing <> 'won');
+-- name: disputed
+SELECT DISTINCT payment_id FROM dispute WHERE payment_id = ANY(%(payments)s::uuid[]) AND standing <> 'won';

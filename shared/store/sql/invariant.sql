@@ -3,7 +3,7 @@
 
 -- name: i1_one_live_payment_per_invoice
 SELECT invoice_id::text FROM payment
-WHERE state = ANY(%(live)s) AND acknowledged_at IS NULL
+WHERE state = ANY(%(live)s) AND acknowledged_at IS NULL AND surplus_at IS NULL
 GROUP BY invoice_id HAVING count(*) > 1;
 
 -- name: i2_one_unreturned_success_per_invoice
@@ -142,7 +142,7 @@ SELECT a.id::text FROM attempt a JOIN payment p ON p.id = a.payment_id WHERE a.a
 -- name: invoice_knows_what_was_taken
 SELECT i.id::text
 FROM invoice i LEFT JOIN payment p
-  ON p.invoice_id = i.id AND p.state = ANY(%(taken)s) AND p.acknowledged_at IS NULL
+  ON p.invoice_id = i.id AND p.state = ANY(%(taken)s) AND p.acknowledged_at IS NULL AND p.surplus_at IS NULL
 GROUP BY i.id
 HAVING i.taken_minor <> COALESCE(sum(p.amount_minor), 0);
 

@@ -14,7 +14,7 @@ SELECT
   p.method_type, p.amount_minor, p.currency, b.number AS batch_number, pr.external_id AS practice_external_id,
   i.external_id AS invoice_external_id, p.state, p.version, p.due_at, p.next_check_at, p.claim_token, p.lease_until,
   p.on_wire, p.attempts, p.current_attempt, p.void_requested_at, p.void_requested_by, p.reason_code,
-  p.reason_category, p.reason_raw_code, p.review_reason, p.finished_at, false AS invoice_held,
+  p.reason_category, p.reason_raw_code, p.review_reason, p.surplus_at, p.finished_at, false AS invoice_held,
   clock_timestamp() AS now,
   i.status = 'open' AND i.amount_due_minor > 0 AS invoice_open,
   i.amount_due_minor = p.amount_minor AND i.currency = p.currency AS amount_matches,
@@ -45,10 +45,10 @@ SELECT
   p.method_type, p.amount_minor, p.currency, b.number AS batch_number, pr.external_id AS practice_external_id,
   i.external_id AS invoice_external_id, p.state, p.version, p.due_at, p.next_check_at, p.claim_token, p.lease_until,
   p.on_wire, p.attempts, p.current_attempt, p.void_requested_at, p.void_requested_by, p.reason_code,
-  p.reason_category, p.reason_raw_code, p.review_reason, p.finished_at,
+  p.reason_category, p.reason_raw_code, p.review_reason, p.surplus_at, p.finished_at,
   EXISTS (
     SELECT FROM payment o
-    WHERE o.invoice_id = p.invoice_id AND o.id <> p.id AND o.acknowledged_at IS NULL
+    WHERE o.invoice_id = p.invoice_id AND o.id <> p.id AND o.acknowledged_at IS NULL AND o.surplus_at IS NULL
       AND o.state IN ('queued', 'sending', 'unknown', 'processing', 'approved', 'settled', 'voiding', 'refunding')
   ) AS invoice_held,
   clock_timestamp() AS now
@@ -105,7 +105,7 @@ WITH step AS (
     id uuid, state text, version integer, due_at timestamptz, next_check_at timestamptz, claim_token uuid,
     lease_until timestamptz, on_wire boolean, attempts smallint, current_attempt uuid, void_requested_at timestamptz,
     void_requested_by text, reason_code text, reason_category text, reason_raw_code text, review_reason text,
-    finished_at timestamptz)
+    surplus_at timestamptz, finished_at timestamptz)
 ),
 moved AS (
   UPDATE payment p SET
@@ -113,7 +113,8 @@ moved AS (
     claim_token = s.claim_token, lease_until = s.lease_until, on_wire = s.on_wire, attempts = s.attempts,
     current_attempt = s.current_attempt, void_requested_at = s.void_requested_at,
     void_requested_by = s.void_requested_by, reason_code = s.reason_code, reason_category = s.reason_category,
-    reason_raw_code = s.reason_raw_code, review_reason = s.review_reason, finished_at = s.finished_at,
+    reason_raw_code = s.reason_raw_code, review_reason = s.review_reason, surplus_at = s.surplus_at,
+    finished_at = s.finished_at,
     updated_at = clock_timestamp()
   FROM step s
   WHERE p.id = s.id AND p.version = s.version - 1
@@ -152,9 +153,16 @@ owed AS (
   UPDATE invoice i SET
     taken_minor = i.taken_minor + x.delta_minor,
     reopened_at = CASE WHEN x.delta_minor < 0 THEN clock_timestamp() ELSE i.reopened_at END,
-    updated_at = clock_timestamp()
-  FROM jsonb_to_recordset(%(invoices)s::jsonb) AS x(id uuid, delta_minor bigint)
+    version = i.version + 1, updated_at = clock_timestamp()
+  FROM jsonb_to_recordset(%(invoices)s::jsonb) AS x(id uuid, delta_minor bigint, told jsonb)
   WHERE i.id = x.id
+  RETURNING
+    x.told || jsonb_build_object('sequence', i.version, 'amount_due_minor', i.amount_due_minor) AS told
+),
+invoices_told AS (
+  INSERT INTO outbox (lane, batch_id, payment_id, routing_key, body)
+  SELECT 'event', (o.told ->> 'batch_id')::uuid, (o.told ->> 'payment_id')::uuid, o.told ->> 'type', o.told::text
+  FROM owed o
 ),
 found AS (
   INSERT INTO finding (practice_id, payment_id, attempt_id, kind, detail)

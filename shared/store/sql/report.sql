@@ -5,7 +5,8 @@ SELECT r.id, r.batch_id, r.batch_number, r.submitted_at, r.submitted_by, r.state
   r.processor, r.reason_code, r.reason_category, r.reason_raw_code, r.review_reason, r.void_requested_at,
   r.void_requested_by, r.created_at, r.next_check_at, r.finished_at, r.invoice_external_id, r.invoice_number,
   r.first_service_on, r.last_service_on, r.session_count, r.client_external_id, r.client_name, r.method_type, r.brand,
-  r.last4, r.exp_month, r.exp_year, r.processor_ref, r.history_ref, r.reference, '' AS key_text, 0::bigint AS key_number
+  r.last4, r.exp_month, r.exp_year, r.processor_ref, r.history_ref, r.reference,
+  coalesce((SELECT true FROM dispute d WHERE d.payment_id = r.id AND d.standing <> 'won' LIMIT 1), false) AS disputed, '' AS key_text, 0::bigint AS key_number
 FROM payment_report r
 WHERE r.practice_id = %(practice_id)s
   AND (%(clinician_id)s::uuid IS NULL OR r.clinician_id = %(clinician_id)s)
@@ -41,7 +42,8 @@ SELECT r.id, r.batch_id, r.batch_number, r.submitted_at, r.submitted_by, r.state
   r.processor, r.reason_code, r.reason_category, r.reason_raw_code, r.review_reason, r.void_requested_at,
   r.void_requested_by, r.created_at, r.next_check_at, r.finished_at, r.invoice_external_id, r.invoice_number,
   r.first_service_on, r.last_service_on, r.session_count, r.client_external_id, r.client_name, r.method_type, r.brand,
-  r.last4, r.exp_month, r.exp_year, r.processor_ref, r.history_ref, r.reference, r.key_text, r.key_number
+  r.last4, r.exp_month, r.exp_year, r.processor_ref, r.history_ref, r.reference,
+  coalesce((SELECT true FROM dispute d WHERE d.payment_id = r.id AND d.standing <> 'won' LIMIT 1), false) AS disputed, r.key_text, r.key_number
 FROM keyed r
 WHERE %(after_id)s::uuid IS NULL OR CASE WHEN %(descending)s
   THEN (r.key_number, r.key_text, r.id) < (%(after_number)s, %(after_text)s COLLATE "C", %(after_id)s)

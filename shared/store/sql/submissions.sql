@@ -15,6 +15,21 @@ FROM (
   LIMIT %(limit)s
 ) e
 
+-- name: retryable
+-- What a batch failed to charge and a bank or the processor may answer otherwise now, as far as it can be charged. Never
+-- what was refused for good, also not where that was learnt later: another hard decline of the same card forbids it.
+SELECT coalesce(array_agg(e.invoice_external_id ORDER BY p.id), '{}') AS invoices
+FROM payment p
+CROSS JOIN LATERAL (SELECT * FROM invoice_eligibility e WHERE e.invoice_id = p.invoice_id OFFSET 0) e
+WHERE p.batch_id = %(batch_id)s AND p.practice_id = %(practice_id)s AND p.review_reason IS NULL
+  AND (p.state = 'declined' AND p.reason_category = 'soft'
+    OR p.state = 'failed' AND p.reason_code = 'not_executed'
+    OR p.state = 'skipped' AND p.reason_code = 'card_on_hold')
+  AND e.reasons = '{}' AND (%(clinician_id)s::uuid IS NULL OR e.clinician_id = %(clinician_id)s)
+  AND NOT EXISTS (
+    SELECT FROM payment n
+    WHERE n.token = e.token AND n.state = 'declined' AND n.reason_category <> 'soft' AND n.finished_at > p.finished_at)
+
 -- name: weigh
 SELECT count(*) AS ready, coalesce(sum(amount_due_minor), 0)::bigint AS ready_minor
 FROM invoice_eligibility e
@@ -66,13 +81,14 @@ WITH selected AS MATERIALIZED (
     weighed.total, weighed.total_minor
 ), new_batch AS (
   INSERT INTO batch (id, practice_id, number, processor, processor_account, currency, payment_number,
-    first_payment_number, last_payment_number, submitted_by, approved_by, approved_at, idempotency_key, request_sha256,
+    first_payment_number, last_payment_number, submitted_by, approved_by, approved_at, retry_of, idempotency_key,
+    request_sha256,
     total, total_minor, unfinished, unfinished_minor)
   SELECT coalesce(%(id)s::uuid, uuid7()), id, coalesce(%(number)s::bigint, last_batch_number), processor, processor_account, currency, %(payment_number)s,
     CASE WHEN %(payment_number)s::text IS NULL THEN last_payment_number - total + 1 END,
     CASE WHEN %(payment_number)s::text IS NULL THEN last_payment_number END,
     %(actor)s, %(approved_by)s, CASE WHEN %(approved_by)s::text IS NOT NULL THEN clock_timestamp() END,
-    %(idempotency_key)s, %(request_sha256)s, total, total_minor, total, total_minor
+    %(retry_of)s::uuid, %(idempotency_key)s, %(request_sha256)s, total, total_minor, total, total_minor
   FROM numbered
   RETURNING *
 ), new_payments AS (
@@ -93,7 +109,8 @@ WITH selected AS MATERIALIZED (
 ), audited AS (
   INSERT INTO audit_entry (practice_id, actor, source, action, batch_id, detail)
   SELECT practice_id, %(actor)s, %(source)s, 'batch.submitted', id,
-    jsonb_build_object('count', total, 'total_minor', total_minor, 'currency', currency)
+    jsonb_strip_nulls(jsonb_build_object(
+      'count', total, 'total_minor', total_minor, 'currency', currency, 'retry_of', retry_of))
   FROM new_batch
 )
 SELECT b.id, b.number, b.submitted_at, b.submitted_by, b.processor, b.currency, b.total, b.total_minor, b.payment_number,

@@ -26,10 +26,13 @@ SELECT
   (SELECT count(*) FROM hinted) AS hinted,
   CASE WHEN EXISTS (SELECT FROM hinted) THEN pg_notify('batchpay_outbox', '') END AS notified;
 
--- name: hint_voiding
+-- name: hint_returns
+-- Voids, and refunds of which none is open: what became of an open one is looked up.
 WITH late AS MATERIALIZED (
-  SELECT p.id, p.batch_id FROM payment p
-  WHERE p.state = 'voiding' AND p.next_check_at <= statement_timestamp()
+  SELECT p.id, p.batch_id, p.state FROM payment p
+  WHERE p.state IN ('voiding', 'refunding') AND p.next_check_at <= statement_timestamp()
+    AND (p.state = 'voiding'
+      OR NOT EXISTS (SELECT FROM attempt a WHERE a.parent_id = p.current_attempt AND a.outcome IS NULL))
   ORDER BY p.next_check_at LIMIT %(limit)s
   FOR UPDATE SKIP LOCKED
 ),
@@ -37,7 +40,9 @@ looked AS (
   UPDATE payment p SET next_check_at = clock_timestamp() + %(hint_again)s::interval FROM late l WHERE p.id = l.id
 ),
 hinted AS (
-  INSERT INTO outbox (lane, batch_id, payment_id) SELECT 'void', batch_id, id FROM late RETURNING payment_id
+  INSERT INTO outbox (lane, batch_id, payment_id)
+  SELECT CASE state WHEN 'voiding' THEN 'void' ELSE 'refund' END, batch_id, id FROM late
+  RETURNING payment_id
 )
 SELECT
   (SELECT count(*) FROM hinted) AS hinted,
@@ -60,6 +65,19 @@ WITH due AS MATERIALIZED (
 UPDATE payment p SET next_check_at = clock_timestamp() + %(again)s::interval
 FROM due d WHERE p.id = d.id
 RETURNING p.id;
+
+-- name: take_open_refunds
+-- Refunds whose answer is not known and whose sender is silent, to be looked up now.
+WITH due AS MATERIALIZED (
+  SELECT p.id, a.id AS refund_id FROM payment p JOIN attempt a ON a.parent_id = p.current_attempt AND a.outcome IS NULL
+  WHERE p.state = 'refunding' AND p.next_check_at <= statement_timestamp()
+    AND (p.lease_until IS NULL OR p.lease_until <= clock_timestamp())
+  ORDER BY p.next_check_at LIMIT %(limit)s
+  FOR UPDATE OF p SKIP LOCKED
+)
+UPDATE payment p SET next_check_at = clock_timestamp() + %(again)s::interval
+FROM due d WHERE p.id = d.id
+RETURNING p.id, d.refund_id;
 
 -- name: take_unsettled
 -- Approved charges whose settlement is to be looked for now.

@@ -14,7 +14,7 @@ import aiohttp
 from shared.domain.declines import NeutralCode
 from tests.contract.bench import PATIENT_DEADLINE, Call, looking, paying
 from tests.contract.wire_server import Reply, WireServer, http, wire_server
-from workers.processors.port import ChargeOrder, LookupOrder, Processor, Timing
+from workers.processors.port import ChargeOrder, LookupOrder, Processor, ReturnOrder, Timing
 from workers.processors.stripe import TIMING, StripeProcessor, StripeSettings
 from workers.simulators.behaviour import Behaviour
 from workers.simulators.core import Core
@@ -45,6 +45,23 @@ INTENT: dict[str, Any] = {
     "currency": "usd",
     "metadata": {"reference": ORDER.reference},
     "next_action": None,
+    "status": "succeeded",
+}
+REFUND = ReturnOrder(
+    reference=f"test-{PAYMENT}-2",
+    account=ORDER.account,
+    charge_reference=ORDER.reference,
+    charge_processor_ref="pi_1",
+    charge_history_ref=None,
+    amount_minor=ORDER.amount_minor,
+    currency=ORDER.currency,
+)
+REFUNDED: dict[str, Any] = {
+    "id": "re_1",
+    "object": "refund",
+    "amount": 12345,
+    "metadata": {"reference": REFUND.reference},
+    "payment_intent": "pi_1",
     "status": "succeeded",
 }
 PAID = INTENT | {"latest_charge": CHARGE}
@@ -79,6 +96,7 @@ _LOOKED_AT = datetime(2026, 1, 5, 9, tzinfo=UTC)
 _LOOK = replace(look_for(ORDER), first_send_at=_LOOKED_AT, last_send_at=_LOOKED_AT)
 CALLS: Mapping[str, Call] = {
     "charge": paying(lambda it: it.charge(it.freeze_charge(ORDER)), json.dumps(INTENT).encode()),
+    "refund": paying(lambda it: it.refund(it.freeze_refund(REFUND)), json.dumps(REFUNDED).encode()),
     "lookup": looking(lambda it: it.lookup(_LOOK), json.dumps(list_of(PAID)).encode()),
     "retrieve": looking(lambda it: it.lookup(replace(_LOOK, processor_ref="pi_1")), json.dumps(PAID).encode()),
 }
@@ -113,6 +131,11 @@ def on_the_wire(reply: Reply, story: Callable[[Processor, WireServer], Awaitable
 def charge_answered(status: int, body: Any, *headers: str) -> Any:
     """What a charge becomes that Stripe answers so."""
     return on_the_wire(told(status, body, *headers), lambda processor, _wire: CALLS["charge"].make(processor))
+
+
+def refund_answered(status: int, body: Any, *headers: str) -> Any:
+    """What a refund becomes that Stripe answers so."""
+    return on_the_wire(told(status, body, *headers), lambda processor, _wire: CALLS["refund"].make(processor))
 
 
 def look_answered(status: int, body: Any, processor_ref: str | None = None) -> Any:

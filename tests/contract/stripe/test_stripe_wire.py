@@ -9,10 +9,10 @@ import pytest
 
 from tests.contract.bench import OpenBench
 from tests.contract.http_contract import HttpContract
-from tests.contract.stripe.bench import CALLS, INTENT, ORDER, PAYMENT, on_the_wire, simulated, told
+from tests.contract.stripe.bench import CALLS, INTENT, ORDER, REFUND, on_the_wire, simulated, told
 from tests.contract.wire_contract import WireContract
 from tests.contract.wire_server import SILENCE, WireServer
-from workers.processors.port import Blame, NotExecuted, Processor, VoidOrder
+from workers.processors.port import Blame, NotExecuted, Processor
 from workers.processors.stripe import StripeProcessor, StripeSettings
 
 
@@ -79,14 +79,7 @@ def test_a_charge_on_the_wire_is_exactly_as_agreed() -> None:
 
 def test_a_void_sends_nothing() -> None:
     async def story(processor: Processor, wire: WireServer) -> None:
-        order = VoidOrder(
-            reference=f"test-{PAYMENT}-2",
-            account="acct_harbor",
-            charge_reference=ORDER.reference,
-            charge_processor_ref="pi_1",
-            charge_history_ref=None,
-        )
-        given = await processor.void(processor.freeze_void(order))
+        given = await processor.void(processor.freeze_void(REFUND))
         assert isinstance(given, NotExecuted)
         assert given.blame is Blame.US
         assert wire.requests == []

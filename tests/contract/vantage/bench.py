@@ -12,9 +12,10 @@ from typing import Any, Literal
 from shared.domain.declines import NeutralCode
 from tests.contract.bench import PATIENT_DEADLINE, Call, OpenBench, looking, paying
 from tests.contract.wire_server import Reply, http, wire_server
-from workers.processors.port import Approved, ChargeOrder, Found, LookupOrder, Processor, Timing, VoidOrder
+from workers.processors.port import Approved, ChargeOrder, Found, LookupOrder, Processor, ReturnOrder, Timing
 from workers.processors.vantage import TIMING, VantageProcessor, VantageSettings
 from workers.simulators.behaviour import Behaviour
+from workers.simulators.core import Core
 from workers.simulators.launch import serve
 from workers.simulators.vantage import build_app
 from workers.simulators.vantage_book import Book
@@ -114,6 +115,8 @@ def refused(code: str, shape: Literal["mirrored", "split"] = "mirrored", **chang
     return {"Transaction": transaction, "RequestResult": failure(code) if shape == "mirrored" else SUCCESS}
 
 
+_REFUND = approval(transaction={**_NO_FEES, "TransactionId": "530", "TransactionHistoryId": "7911899"})
+REFUNDED = {"TransactionDetail": _REFUND["Transaction"], "RequestResult": SUCCESS}
 VOIDED = approval(transaction={**_NO_FEES, "TransactionHistoryId": "0", "AuthorizationCode": None})
 
 _ROW = (
@@ -146,9 +149,15 @@ def report_of(*rows: Any, **changes: Any) -> dict[str, Any]:
     }
 
 
-def void_order(number: str, history: str | None) -> VoidOrder:
-    return VoidOrder(
-        reference="v", account=ACCOUNT, charge_reference="r", charge_processor_ref=number, charge_history_ref=history
+def return_order(number: str, history: str | None) -> ReturnOrder:
+    return ReturnOrder(
+        reference="v",
+        account=ACCOUNT,
+        charge_reference="r",
+        charge_processor_ref=number,
+        charge_history_ref=history,
+        amount_minor=12_500,
+        currency="USD",
     )
 
 
@@ -156,7 +165,8 @@ def void_order(number: str, history: str | None) -> VoidOrder:
 
 CALLS: Mapping[str, Call] = {
     "charge": paying(lambda it: it.charge(it.freeze_charge(ORDER)), json.dumps(approval()).encode()),
-    "void": paying(lambda it: it.void(it.freeze_void(void_order("528", None))), json.dumps(VOIDED).encode()),
+    "void": paying(lambda it: it.void(it.freeze_void(return_order("528", None))), json.dumps(VOIDED).encode()),
+    "refund": paying(lambda it: it.refund(it.freeze_refund(return_order("528", None))), json.dumps(REFUNDED).encode()),
     "lookup": looking(lambda it: it.lookup(LOOK), search_of(search_row()), kind="text/xml; charset=utf-8"),
     "report": replace(
         looking(lambda it: it.day_report(ACCOUNT, DAY), json.dumps(report_of(report_row())).encode()),
@@ -223,6 +233,10 @@ class VantageBench:
         return replace(
             LOOK, reference=order.reference, processor_ref=processor_ref, first_send_at=now, last_send_at=now
         )
+
+    @property
+    def core(self) -> Core:
+        return self.book.core
 
     async def advance(self, by: timedelta) -> None:
         self.book.core.clock.advance(by)

@@ -157,7 +157,6 @@ def test_every_other_answer_to_a_void_is_unknown(code: int) -> None:
     assert isinstance(answered("void", refused(str(code))), Unknown)
 
 
-@pytest.mark.xfail(reason="a void's TransactionResult is not read")
 @pytest.mark.parametrize("word", ["Declined", "", None])
 def test_a_void_whose_codes_and_word_contradict_each_other_is_unknown(word: str | None) -> None:
     contradiction = VOIDED | {"Transaction": VOIDED["Transaction"] | {"TransactionResult": word}}

@@ -9,7 +9,7 @@ import pytest
 from shared.domain.declines import NeutralCode
 from tests.contract.bench import OpenBench, impatient, play
 from tests.contract.processor_contract import ProcessorContract
-from tests.contract.vantage.bench import ACCOUNT, CREDENTIALS, DAY, NOON, bench_with, settings, void_order
+from tests.contract.vantage.bench import ACCOUNT, CREDENTIALS, DAY, NOON, bench_with, return_order, settings
 from workers.processors.port import (
     Blame,
     DayReport,
@@ -162,11 +162,11 @@ def test_a_void_works_until_the_cut_off_and_is_refused_after_it(open_either_shap
         first, second = await bench.charged(early), await bench.charged(late)
         await bench.advance(timedelta(hours=4, minutes=59))
         voided = await bench.processor.void(
-            bench.processor.freeze_void(void_order(first.processor_ref, first.history_ref))
+            bench.processor.freeze_void(return_order(first.processor_ref, first.history_ref))
         )
         assert voided == VoidConfirmed(processor_ref=first.processor_ref)
         await bench.advance(timedelta(minutes=2))
-        text = bench.processor.freeze_void(void_order(second.processor_ref, None))
+        text = bench.processor.freeze_void(return_order(second.processor_ref, None))
         refused = await bench.processor.void(text)
         assert isinstance(refused, VoidRefused)
         assert refused.code == "551"
@@ -183,7 +183,7 @@ def test_a_void_whose_answer_is_lost_is_unknown_and_the_second_one_is_refused(op
         order = bench.order("approve")
         charged = await bench.charged(order)
         bench.book.core.vault.script(Script(Behaviour.parse("reset_after_execute"), operation="void"))
-        text = bench.processor.freeze_void(void_order(charged.processor_ref, charged.history_ref))
+        text = bench.processor.freeze_void(return_order(charged.processor_ref, charged.history_ref))
         assert isinstance(await bench.processor.void(text), Unknown)
         assert isinstance(await bench.processor.void(text), VoidRefused)
         assert (await bench.seen(order)).seen is Seen.VOIDED

@@ -6,7 +6,7 @@ import pytest
 
 from tests.contract.bench import Bench, OpenBench, play
 from tests.contract.http_contract import HttpContract
-from tests.contract.vantage.bench import CALLS, CREDENTIALS, bench_with, given_reply, settings, void_order
+from tests.contract.vantage.bench import CALLS, CREDENTIALS, bench_with, given_reply, return_order, settings
 from tests.contract.wire_contract import WireContract
 from tests.contract.wire_server import http, wire_server
 from workers.processors.port import NotFound, Unknown
@@ -65,7 +65,7 @@ def test_a_void_names_the_charge_by_history_or_after_a_lost_answer_by_number(
     async def story(bench: Bench) -> None:
         async with wire_server(http(b"{}")) as wire:
             processor = bench.aimed_at(wire.url)
-            assert isinstance(await processor.void(processor.freeze_void(void_order("528", history))), Unknown)
+            assert isinstance(await processor.void(processor.freeze_void(return_order("528", history))), Unknown)
         assert wire.requests[0].startswith(b"PUT /ProtectPay/VoidedTransactions/ HTTP/1.1")
         assert wire.requests[0].endswith(expected)
 

@@ -102,6 +102,8 @@ CREATE TABLE invoice (
   last_service_on date,
   session_count integer NOT NULL DEFAULT 0,
   reopened_at timestamptz,
+  -- Counts this invoice's events: their `sequence`.
+  version integer NOT NULL DEFAULT 0,
   created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
   updated_at timestamptz NOT NULL DEFAULT clock_timestamp(),
   UNIQUE (practice_id, external_id)
@@ -151,6 +153,8 @@ CREATE TABLE batch (
   -- The second person, where the total was above the practice's ceiling.
   approved_by text CHECK (approved_by <> submitted_by),
   approved_at timestamptz,
+  -- The batch whose declines this one tries again.
+  retry_of uuid REFERENCES batch,
   idempotency_key text NOT NULL,
   request_sha256 bytea NOT NULL,
   total integer NOT NULL CHECK (total > 0),
@@ -220,6 +224,8 @@ CREATE TABLE payment (
   reason_category text,
   reason_raw_code text,
   review_reason text,
+  -- When it turned out to be a second payment of its invoice: it holds no invoice and can only be given back.
+  surplus_at timestamptz,
   acknowledged_at timestamptz,
   finished_at timestamptz,
   created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
@@ -234,7 +240,7 @@ CREATE TABLE payment (
 -- One live payment per invoice: the last line against charging an invoice twice.
 CREATE UNIQUE INDEX payment_live_invoice ON payment (invoice_id)
   WHERE state IN ('queued', 'sending', 'unknown', 'processing', 'approved', 'settled', 'voiding', 'refunding')
-    AND acknowledged_at IS NULL;
+    AND acknowledged_at IS NULL AND surplus_at IS NULL;
 -- One charge on the wire per card. The card is its token: siblings may be stored with the same one.
 CREATE UNIQUE INDEX payment_on_wire ON payment (token, processor) WHERE on_wire;
 CREATE INDEX payment_batch ON payment (batch_id, id);
@@ -521,7 +527,7 @@ JOIN practice pr ON pr.id = i.practice_id
 JOIN client c ON c.id = i.client_id
 LEFT JOIN clinician cn ON cn.id = c.clinician_id
 LEFT JOIN payment_method m ON m.client_id = i.client_id AND m.is_default AND m.removed_at IS NULL
-LEFT JOIN payment live ON live.invoice_id = i.id AND live.acknowledged_at IS NULL
+LEFT JOIN payment live ON live.invoice_id = i.id AND live.acknowledged_at IS NULL AND live.surplus_at IS NULL
   AND live.state IN ('queued', 'sending', 'unknown', 'processing', 'approved', 'settled', 'voiding', 'refunding');
 
 -- A payment as people read it.

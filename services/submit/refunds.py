@@ -1,0 +1,70 @@
+"""Routes that ask for refunds."""
+
+from collections import Counter
+from uuid import UUID
+
+from fastapi import APIRouter
+
+from schemas import http
+from services.submit.batches import BatchId, visible_batch
+from services.submit.caller import Pool, Refunder
+from services.submit.documented import problems
+from services.submit.problems import ProblemError, not_found
+from shared.domain.refund_requests import RefundResult, words
+from shared.store import refunds, report
+from shared.store.refunds import RefundAsked
+
+router = APIRouter(prefix="/v1", tags=["refunds"])
+
+
+@router.post("/batches/{batch}/refund", status_code=202, responses=problems(404))
+async def refund_batch(batch: BatchId, caller: Refunder, pool: Pool) -> http.BatchRefund:
+    """Ask for a refund of every settled payment of the batch, in full. Asking again changes nothing more."""
+    async with pool.connection() as connection:
+        found = await visible_batch(connection, caller.scope, batch)
+    if caller.scope.own_clients:
+        raise ProblemError(
+            403,
+            "batch_refund_not_allowed",
+            "You see only your own clients, so you cannot refund a whole batch. Refund the payments one by one.",
+        )
+    asked = await refunds.request_batch_refund(
+        pool,
+        practice_id=caller.scope.practice_id,
+        batch_id=found.id,
+        actor=caller.subject,
+        source=caller.source,
+    )
+    return http.BatchRefund(
+        results=dict(Counter(one.result.value for one in asked)), payments=[_answer(one) for one in asked]
+    )
+
+
+@router.post("/payments/{payment}/refund", status_code=202, responses=problems(404, 409))
+async def refund_payment(payment: UUID, caller: Refunder, pool: Pool) -> http.PaymentRefund:
+    """Ask for a refund of one payment, in full. Asking again changes nothing more."""
+    async with pool.connection() as connection:
+        if await report.payment(connection, caller.scope, payment_id=payment) is None:
+            raise not_found()
+    asked = await refunds.request_payment_refund(
+        pool,
+        practice_id=caller.scope.practice_id,
+        payment_id=payment,
+        actor=caller.subject,
+        source=caller.source,
+    )
+    if asked is None:
+        raise not_found()
+    if asked.result not in {RefundResult.REFUNDING, RefundResult.ALREADY_ASKED}:
+        raise _refused(asked.result)
+    return _answer(asked)
+
+
+def _answer(asked: RefundAsked) -> http.PaymentRefund:
+    return http.PaymentRefund(payment=asked.payment_id, result=asked.result.value, message=words(asked.result).what)
+
+
+def _refused(result: RefundResult) -> ProblemError:
+    said = words(result)
+    fault = http.Fault(field="payment", code=result.value, message=said.what, fix=said.fix)
+    return ProblemError(409, f"refund_{result.value}", f"{said.what} {said.fix}", errors=[fault])

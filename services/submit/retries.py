@@ -1,0 +1,28 @@
+"""Route that tries a batch's declines again, as a new batch."""
+
+from typing import Any
+
+from fastapi import APIRouter, Response
+
+from schemas import http
+from services.submit.batches import BatchId, IdempotencyKey, submit_batch, visible_batch
+from services.submit.caller import Biller, Pool
+from services.submit.documented import problems
+
+router = APIRouter(prefix="/v1/batches", tags=["batches"])
+
+
+@router.post(
+    "/{batch}/retry",
+    status_code=201,
+    response_model=http.SubmittedBatch,
+    responses={200: {"model": http.SubmittedBatch}, 202: {"model": http.WaitingBatch}, **problems(404, 409, 413)},
+)
+async def retry_batch(
+    batch: BatchId, *, body: http.RetryRequest, key: IdempotencyKey, caller: Biller, pool: Pool, response: Response
+) -> Any:
+    """Submit what this batch failed to charge and may be tried again, as a new batch: like a submit of `retry_of`."""
+    async with pool.connection() as connection:
+        found = await visible_batch(connection, caller.scope, batch)
+    request = http.SubmitRequest(retry_of=found.id, control=body.control, payment_number=body.payment_number)
+    return await submit_batch(request, key, caller, pool, response)

@@ -1,0 +1,70 @@
+"""What asking for a refund does to a payment in each state, and the words for it. Pure."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from enum import StrEnum
+from types import MappingProxyType
+from typing import assert_never
+
+from shared.domain import schedule
+from shared.domain.eligibility import Words
+from shared.domain.payment import Event, State
+from shared.domain.snapshot import Payment, Step, step
+
+
+class RefundResult(StrEnum):
+    """What asking for a refund did to one payment."""
+
+    REFUNDING = "refunding"  # asked of the processor
+    ALREADY_ASKED = "already_asked"
+    NOT_SETTLED = "not_settled"  # void it instead, or wait
+    DISPUTED = "disputed"  # the client's bank takes the money back already
+    NOTHING_TO_REFUND = "nothing_to_refund"  # no money was taken, or it is back already
+
+
+_WORDS: Mapping[RefundResult, Words] = MappingProxyType(
+    {
+        RefundResult.REFUNDING: Words("The refund is asked for.", "Wait for the processor's answer."),
+        RefundResult.ALREADY_ASKED: Words("The refund is asked for already.", "Wait for the processor's answer."),
+        RefundResult.NOT_SETTLED: Words("The charge is not settled yet.", "Void it instead, or wait until it is."),
+        RefundResult.DISPUTED: Words(
+            "The client disputes the charge at the bank.", "Answer the dispute in the processor's dashboard."
+        ),
+        RefundResult.NOTHING_TO_REFUND: Words("No money of this payment is kept.", "There is nothing to do."),
+    }
+)
+
+
+def words(result: RefundResult) -> Words:
+    """What asking did, and what a person can do now."""
+    return _WORDS[result]
+
+
+def ask(payment: Payment, *, disputed: bool, now: datetime) -> tuple[RefundResult, Step | None]:
+    """Ask for a refund of one payment, under its row lock."""
+    result = result_of_asking(payment.state, disputed=disputed)
+    if result is not RefundResult.REFUNDING:
+        return result, None
+    return result, step(
+        payment,
+        Event.REQUEST_REFUND,
+        State.REFUNDING,
+        next_check_at=now + schedule.HINT_AGAIN,
+        reason_code=None,
+        reason_raw_code=None,
+    )
+
+
+def result_of_asking(state: State, *, disputed: bool) -> RefundResult:
+    """What asking for a refund does to a payment in this state."""
+    match state:
+        case State.SETTLED | State.SURPLUS:
+            return RefundResult.DISPUTED if disputed else RefundResult.REFUNDING
+        case State.REFUNDING:
+            return RefundResult.ALREADY_ASKED
+        case State.QUEUED | State.SENDING | State.UNKNOWN | State.PROCESSING | State.APPROVED | State.VOIDING:
+            return RefundResult.NOT_SETTLED
+        case State.DECLINED | State.FAILED | State.SKIPPED | State.CANCELED | State.VOIDED | State.REFUNDED:
+            return RefundResult.NOTHING_TO_REFUND
+        case _:
+            assert_never(state)

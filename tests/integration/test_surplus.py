@@ -1,0 +1,110 @@
+"""A client who paid twice gets the surplus back while the other payment lives, and its review ends with that."""
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from shared.domain.refund_requests import RefundResult
+from shared.domain.resolving import Verdict
+from shared.domain.voiding import VoidResult
+from shared.store import refunds, voids
+from tests.integration.janitor_ground import BOTH_REPORTS_OUT, STRIPE, VANTAGE, Ground, Lost, on_ground
+from tests.integration.test_resolving import reference, say, under_review
+from workers.voids.claiming import Returner
+from workers.voids.refunding import refund
+from workers.voids.voiding import void
+
+both = pytest.mark.parametrize("name", [STRIPE, VANTAGE])
+EXECUTES_AFTER = timedelta(days=10)
+
+
+async def surplus(ground: Ground, *, seen_after: timedelta) -> Lost:
+    """A charge that executed days after it had been given up, beside another payment of its invoice."""
+    lost = await under_review(ground, f"execute_late:{EXECUTES_AFTER.total_seconds():.0f}")
+    await ground.bench.advance(BOTH_REPORTS_OUT)
+    await ground.sweep()
+    assert lost.state == "failed"
+    ground.submit_again(lost)
+    await ground.bench.advance(EXECUTES_AFTER - BOTH_REPORTS_OUT + seen_after)
+    assert await say(lost, Verdict.CHARGED, reference(lost)) is None
+    assert lost.state == "surplus"
+    ground.assert_sound()
+    return lost
+
+
+def returner(ground: Ground) -> Returner:
+    return Returner(pool=ground.pool, processors={ground.name: ground.bench.processor}, environment="test")
+
+
+def asked_of(lost: Lost) -> dict[str, Any]:
+    return {"practice_id": lost.payment()["practice_id"], "payment_id": lost.payment_id, "actor": "pat", "source": "t"}
+
+
+def others(lost: Lost) -> list[tuple[UUID, str]]:
+    rows = lost.ground.connection.execute("SELECT id, state FROM payment WHERE id <> %s", [lost.payment_id]).fetchall()
+    return [(row["id"], row["state"]) for row in rows]
+
+
+def taken_minor(ground: Ground) -> int:
+    (row,) = ground.connection.execute("SELECT taken_minor FROM invoice").fetchall()
+    return int(row["taken_minor"])
+
+
+@both
+def test_a_surplus_is_refunded_while_another_payment_lives(name: Any, database_url: str) -> None:
+    async def story(ground: Ground) -> None:
+        lost = await surplus(ground, seen_after=BOTH_REPORTS_OUT)
+        asked = await refunds.request_payment_refund(ground.pool, **asked_of(lost))
+        assert asked
+        assert asked.result is RefundResult.REFUNDING
+        ground.assert_sound()
+        await refund(lost.payment_id, returner=returner(ground))
+        payment = lost.payment()
+        assert (payment["state"], payment["review_reason"]) == ("refunded", None)
+        assert [state for _, state in others(lost)] == ["queued"]
+        assert taken_minor(ground) == 0
+        assert not [event for event in ground.told() if event.startswith("invoice.")]
+
+    on_ground(name, database_url, story)
+
+
+def test_a_surplus_that_is_not_settled_is_voided_while_another_payment_lives(database_url: str) -> None:
+    async def story(ground: Ground) -> None:
+        lost = await surplus(ground, seen_after=timedelta(seconds=1))
+        asked = await voids.request_payment_void(ground.pool, **asked_of(lost))
+        assert asked.results == {VoidResult.VOIDING: 1}
+        await void(lost.payment_id, returner=returner(ground))
+        payment = lost.payment()
+        assert (payment["state"], payment["review_reason"]) == ("voided", None)
+        assert taken_minor(ground) == 0
+
+    on_ground(VANTAGE, database_url, story)
+
+
+def test_a_surplus_whose_void_is_too_late_is_refunded_instead(database_url: str) -> None:
+    async def story(ground: Ground) -> None:
+        lost = await surplus(ground, seen_after=BOTH_REPORTS_OUT)
+        await voids.request_payment_void(ground.pool, **asked_of(lost))
+        await void(lost.payment_id, returner=returner(ground))
+        payment = lost.payment()
+        assert (payment["state"], payment["reason_code"]) == ("settled", "too_late_to_void")
+        assert payment["review_reason"]
+        assert taken_minor(ground) == 0
+        ground.assert_sound()
+        await refunds.request_payment_refund(ground.pool, **asked_of(lost))
+        await refund(lost.payment_id, returner=returner(ground))
+        assert (lost.payment()["state"], lost.payment()["review_reason"]) == ("refunded", None)
+
+    on_ground(VANTAGE, database_url, story)
+
+
+def test_a_surplus_at_stripe_is_refunded_not_voided(database_url: str) -> None:
+    async def story(ground: Ground) -> None:
+        lost = await surplus(ground, seen_after=timedelta(seconds=1))
+        asked = await voids.request_payment_void(ground.pool, **asked_of(lost))
+        assert asked.results == {VoidResult.TOO_LATE: 1}
+        assert lost.state == "surplus"
+
+    on_ground(STRIPE, database_url, story)
