@@ -132,6 +132,7 @@ async def _submission(connection: Connection, approval: Approval, *, actor: str,
         request_sha256=approval.request_sha256,
         actor=approval.requested_by,
         source=source,
+        retry_of=approval.retry_of,
         second=SecondPerson(id=approval.id, number=approval.number, approved_by=actor),
     )
 

@@ -3,6 +3,7 @@
 import hashlib
 from dataclasses import dataclass
 from typing import Any, Final
+from uuid import UUID
 
 from psycopg.errors import UniqueViolation
 from psycopg_pool import AsyncConnectionPool
@@ -99,8 +100,11 @@ async def submit(
     idempotency_key: str,
     actor: str,
     source: str,
+    retry_of: UUID | None = None,
 ) -> SubmitAnswer:
     """Submit a batch, or say why not. Raises BusyError after several lost races.
+
+    `retry_of` is the batch that named invoices are tried again from; a request may say it by itself.
 
     After a lost connection nobody knows whether the commit took place: the same call again tells and does no harm.
     """
@@ -109,7 +113,14 @@ async def submit(
         try:
             async with pool.connection() as connection:
                 answer = await _submit_once(
-                    connection, scope, request, key=idempotency_key, digest=digest, actor=actor, source=source
+                    connection,
+                    scope,
+                    request,
+                    key=idempotency_key,
+                    digest=digest,
+                    actor=actor,
+                    source=source,
+                    retry_of=request.retry_of or retry_of,
                 )
                 reached("batch_written")
             reached("batch_committed")
@@ -121,6 +132,14 @@ async def submit(
     raise BusyError
 
 
+async def earlier_answer(
+    pool: AsyncConnectionPool[Any], scope: Scope, request: SubmitRequest, *, idempotency_key: str
+) -> Accepted | Waits | KeyReused | None:
+    """What this key was answered before; None if it is new. Nothing is submitted."""
+    async with pool.connection() as connection:
+        return await _earlier(connection, scope, key=idempotency_key, digest=fingerprint(scope, request))
+
+
 def fingerprint(scope: Scope, request: SubmitRequest) -> bytes:
     """What makes two requests the same: everything they say, and whose clients they are about."""
     seen_by = str(scope.clinician_id or "")
@@ -128,13 +147,19 @@ def fingerprint(scope: Scope, request: SubmitRequest) -> bytes:
 
 
 async def _submit_once(
-    connection: Connection, scope: Scope, request: SubmitRequest, *, key: str, digest: bytes, actor: str, source: str
+    connection: Connection,
+    scope: Scope,
+    request: SubmitRequest,
+    *,
+    key: str,
+    digest: bytes,
+    actor: str,
+    source: str,
+    retry_of: UUID | None,
 ) -> SubmitAnswer | None:
     """None if nothing was written although nothing is wrong (any more): try again."""
-    if before := await submissions.find_submitted(connection, scope, idempotency_key=key):
-        return await _again(connection, scope, before, digest)
-    if asked := await approvals.find(connection, scope, idempotency_key=key):
-        return Waits(approval=asked) if asked.request_sha256 == digest else KeyReused(batch_number=asked.number)
+    if earlier := await _earlier(connection, scope, key=key, digest=digest):
+        return earlier
     invoices = await _invoices(connection, scope, request)
     if len(invoices) > MOST_INVOICES:
         return TooMany()
@@ -148,7 +173,7 @@ async def _submit_once(
         request_sha256=digest,
         actor=actor,
         source=source,
-        retry_of=request.retry_of,
+        retry_of=retry_of,
     )
     batch = await submissions.submit(connection, scope, submission)
     if batch is None:
@@ -159,6 +184,16 @@ async def _submit_once(
             return await _again(connection, scope, before, digest)
         return await _why_not(connection, scope, request, invoices)
     return Accepted(batch=batch, used_number=used, replayed=False)
+
+
+async def _earlier(
+    connection: Connection, scope: Scope, *, key: str, digest: bytes
+) -> Accepted | Waits | KeyReused | None:
+    if before := await submissions.find_submitted(connection, scope, idempotency_key=key):
+        return await _again(connection, scope, before, digest)
+    if asked := await approvals.find(connection, scope, idempotency_key=key):
+        return Waits(approval=asked) if asked.request_sha256 == digest else KeyReused(batch_number=asked.number)
+    return None
 
 
 async def _again(connection: Connection, scope: Scope, before: Submitted, digest: bytes) -> Accepted | KeyReused:

@@ -41,6 +41,7 @@ class Approval:
     reason: str | None
     payment_number: str | None
     clinician_id: UUID | None
+    retry_of: UUID | None
     idempotency_key: str
     request_sha256: bytes
 
@@ -61,6 +62,7 @@ async def request(connection: Connection, scope: Scope, submission: Submission) 
                 **scope.parameters(),
                 "invoices": list(submission.invoices),
                 "payment_number": submission.payment_number,
+                "retry_of": submission.retry_of,
                 "control_count": submission.control_count,
                 "control_minor": submission.control_minor,
                 "idempotency_key": submission.idempotency_key,

@@ -30,6 +30,7 @@ class Draft:
     payment_number: str | None
     updated_at: datetime
     submitted_at: datetime | None
+    retry_of: UUID | None
     count: int
     total_minor: int
 
@@ -94,11 +95,19 @@ class Difference:
     running_batch_number: int | None
 
 
-async def start(connection: Connection, scope: Scope, *, owner: str, payment_number: str | None) -> UUID:
-    """A new draft without a selection; the practice's drafts that nobody came back to are forgotten."""
+async def start(
+    connection: Connection, scope: Scope, *, owner: str, payment_number: str | None, retry_of: UUID | None = None
+) -> UUID:
+    """A new draft without a selection; the practice's drafts that nobody came back to are forgotten.
+
+    `retry_of` is the batch whose declines it tries again.
+    """
     await connection.execute(_SQL["forget_old"], {"practice_id": scope.practice_id, "kept": KEPT})
     async with connection.cursor(row_factory=scalar_row) as cursor:
-        await cursor.execute(_SQL["start"], {**scope.parameters(), "owner": owner, "payment_number": payment_number})
+        await cursor.execute(
+            _SQL["start"],
+            {**scope.parameters(), "owner": owner, "payment_number": payment_number, "retry_of": retry_of},
+        )
         draft_id: UUID | None = await cursor.fetchone()
         assert draft_id is not None
         return draft_id
@@ -118,6 +127,11 @@ async def save_number(connection: Connection, *, draft_id: UUID, payment_number:
 async def add(connection: Connection, scope: Scope, *, draft_id: UUID, invoices: Sequence[UUID]) -> int:
     """Select those of these invoices that can be charged now; how many those are."""
     return await _write(connection, "add", draft_id, {**scope.parameters(), "invoices": list(invoices)})
+
+
+async def add_named(connection: Connection, scope: Scope, *, draft_id: UUID, invoices: Sequence[str]) -> int:
+    """Select those of these invoices, by upstream's ids, that can be charged now; how many those are."""
+    return await _write(connection, "add_named", draft_id, {**scope.parameters(), "invoices": list(invoices)})
 
 
 async def add_matching(

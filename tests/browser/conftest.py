@@ -29,8 +29,9 @@ def box(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         yield box
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
+    """For a module only: while it is open its event loop runs in this thread, where other tests want their own."""
     program = shutil.which("chromium") or shutil.which("chromium-browser")
     if program is None:
         pytest.fail("Chromium is not installed. On Debian: apt-get install --no-install-recommends chromium")

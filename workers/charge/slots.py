@@ -15,7 +15,7 @@ class Slots:
     """`count` requests at the processor, and as many payments claimed ahead of them as are sent within moments.
 
     With claims made ahead a slot is never empty while a claim commits, and claims come in larger groups. A processor
-    that gets slow is claimed for only when a slot is free. `async with slots:` surrounds a payment's claim and its request,
+    that gets slow is claimed for only when a slot is free. `async with slots:` surrounds the claim and the request,
     `async with slots.sending:` the request.
     """
 

@@ -16,7 +16,9 @@ from services.submit.console import (
     history,
     live,
     payment,
+    refunds,
     report,
+    retries,
     review,
     selection,
     sign_in,
@@ -28,7 +30,8 @@ from services.submit.console.pages import FOLDER
 from services.submit.console.session import check_csrf
 
 MODULES: Final[tuple[Any, ...]] = (
-    account, history, live, downloads, report, payment, voids, drafts, selection, confirm, review, approvals,
+    account, history, live, downloads, report, payment, voids, refunds, retries, drafts, selection, confirm, review,
+    approvals,
 )  # fmt: skip
 
 

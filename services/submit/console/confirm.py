@@ -64,6 +64,7 @@ async def submit(
         idempotency_key=_key(draft),
         actor=member.subject,
         source=member.source,
+        retry_of=draft.retry_of,
     )
     return await _answer(request, member, pool, draft, answer)
 

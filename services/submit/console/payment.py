@@ -7,7 +7,7 @@ from fastapi.responses import Response
 
 from services.submit.caller import Pool
 from services.submit.console import pages, timeline
-from services.submit.console.report import voidable, why
+from services.submit.console.report import refundable, voidable, why
 from services.submit.console.session import SignedIn
 from services.submit.problems import not_found
 from shared.store import report
@@ -32,7 +32,8 @@ async def payment_timeline(request: Request, payment: UUID, member: SignedIn, po
         shell=shell,
         row=row,
         entries=timeline.entries(row, events, attempts, formats=member.formats, shell=shell),
-        attempts=[one for one in attempts if one.kind == "charge"],
+        attempts=attempts,
         sentence=why(row),
         voidable=voidable(member, row),
+        refundable=refundable(member, row),
     )

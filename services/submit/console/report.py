@@ -6,6 +6,7 @@ from typing import Annotated, Final, Literal
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
+from services.submit.auth import Permission
 from services.submit.batches import BatchId, visible_batch
 from services.submit.caller import Pool
 from services.submit.console import history, pages
@@ -14,7 +15,8 @@ from services.submit.console.listing import Listing, read_sort
 from services.submit.console.session import Member, SignedIn
 from services.submit.explain import payment_reason
 from shared.domain.payment import State
-from shared.store import batches, report
+from shared.domain.refund_requests import RefundResult, result_of_asking
+from shared.store import batches, report, submissions
 from shared.store.batches import Part
 from shared.store.report import ReportRow, Wanted
 
@@ -96,11 +98,17 @@ def why(row: ReportRow) -> str:
 
 def voidable(member: Member, row: ReportRow) -> bool:
     return (
-        "billing:void" in member.permissions
+        member.may(Permission.VOID)
         and row.void_requested_at is None
         and row.processor == "vantage"
         and row.state in {State.QUEUED, State.SENDING, State.UNKNOWN, State.APPROVED}
     )
+
+
+def refundable(member: Member, row: ReportRow) -> bool:
+    if not member.may(Permission.REFUND):
+        return False
+    return result_of_asking(State(row.state), disputed=row.disputed) is RefundResult.REFUNDING
 
 
 @router.get("/batches/{batch}")
@@ -135,6 +143,7 @@ async def batch_report(
         wanted = Wanted(states=TABS[tab][1], or_in_review=tab == "attention", search=q.strip() or None)
         rows = await report.page(connection, member.scope, batch_id=found.id, wanted=wanted, order=listing.order())
         parts = (await batches.breakdown(connection, member.scope, batch_ids=[found.id]))[found.id]
+        again = await submissions.retryable(connection, member.scope, batch_id=found.id)
         await member.note_view(connection, "report.viewed", batch_id=found.id, rows=len(rows))
         shell = await pages.shell(connection, member)
     shown, previous, following = listing.cut(rows)
@@ -144,12 +153,14 @@ async def batch_report(
         member=member,
         shell=shell,
         line=Line(batch=found, parts=parts, voidable=member.may_void_batches and history.can_void(found)),
+        refundable=member.may_refund_batches and any(part.state is State.SETTLED for part in parts),
+        retryable=0 if member.scope.own_clients else len(again),
         totals=totals(parts),
         counts=tab_counts(parts),
         tabs=TABS,
         tab=tab,
         q=q,
-        rows=[(row, why(row), voidable(member, row)) for row in shown],
+        rows=[(row, why(row), voidable(member, row), refundable(member, row)) for row in shown],
         listing=listing,
         previous=previous,
         following=following,

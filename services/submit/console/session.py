@@ -66,6 +66,10 @@ class Member(Caller):
         """A whole batch may hold clients that a clinician must not see."""
         return self.may(Permission.VOID) and not self.scope.own_clients
 
+    @property
+    def may_refund_batches(self) -> bool:
+        return self.may(Permission.REFUND) and not self.scope.own_clients
+
 
 def new_key() -> str:
     return secrets.token_urlsafe(32)
@@ -139,5 +143,6 @@ def _member(session: sessions.Session, *, key: str, source: str) -> Member:
 SignedIn = Annotated[Member, Depends(member_with(Permission.BILLING))]
 # A page that only waits for news does not keep an unattended screen signed in.
 Watching = Annotated[Member, Depends(member_with(Permission.BILLING, active=False))]
+Refunding = Annotated[Member, Depends(member_with(Permission.BILLING, Permission.REFUND))]
 Voiding = Annotated[Member, Depends(member_with(Permission.BILLING, Permission.VOID))]
 Approving = Annotated[Member, Depends(member_with(Permission.BILLING, Permission.APPROVE))]

@@ -18,8 +18,8 @@ WITH selected AS MATERIALIZED (
   RETURNING practice.id, last_batch_number, currency, timezone, approval_ceiling_minor, weighed.total,
     weighed.total_minor
 ), copied AS (
-  INSERT INTO draft (practice_id, clinician_id, owner, payment_number, submitted_at, for_approval)
-  SELECT id, %(clinician_id)s, %(actor)s, %(payment_number)s, clock_timestamp(), true FROM numbered
+  INSERT INTO draft (practice_id, clinician_id, owner, payment_number, retry_of, submitted_at, for_approval)
+  SELECT id, %(clinician_id)s, %(actor)s, %(payment_number)s, %(retry_of)s, clock_timestamp(), true FROM numbered
   RETURNING id
 ), copied_invoices AS (
   INSERT INTO draft_invoice (draft_id, invoice_id, amount_minor)
@@ -41,14 +41,14 @@ WITH selected AS MATERIALIZED (
 )
 SELECT a.id, a.practice_id, a.number, a.draft_id, a.currency, a.total, a.total_minor, a.ceiling_minor, a.requested_by, a.requested_at,
   a.expires_at, a.expires_at < clock_timestamp() AS expired, a.decision, a.decided_by, a.decided_at, a.reason,
-  %(payment_number)s::text AS payment_number, %(clinician_id)s::uuid AS clinician_id, a.idempotency_key,
-  a.request_sha256
+  %(payment_number)s::text AS payment_number, %(clinician_id)s::uuid AS clinician_id,
+  %(retry_of)s::uuid AS retry_of, a.idempotency_key, a.request_sha256
 FROM asked a
 
 -- name: find
 SELECT a.id, a.practice_id, a.number, a.draft_id, a.currency, a.total, a.total_minor, a.ceiling_minor, a.requested_by, a.requested_at,
   a.expires_at, a.expires_at < clock_timestamp() AS expired, a.decision, a.decided_by, a.decided_at, a.reason,
-  d.payment_number, d.clinician_id, a.idempotency_key, a.request_sha256
+  d.payment_number, d.clinician_id, d.retry_of, a.idempotency_key, a.request_sha256
 FROM approval a
 JOIN draft d ON d.id = a.draft_id
 WHERE a.practice_id = %(practice_id)s
@@ -63,7 +63,7 @@ SELECT FROM approval WHERE id = %(id)s FOR UPDATE
 -- name: waiting
 SELECT a.id, a.practice_id, a.number, a.draft_id, a.currency, a.total, a.total_minor, a.ceiling_minor, a.requested_by, a.requested_at,
   a.expires_at, false AS expired, a.decision, a.decided_by, a.decided_at, a.reason, d.payment_number, d.clinician_id,
-  a.idempotency_key, a.request_sha256
+  d.retry_of, a.idempotency_key, a.request_sha256
 FROM approval a
 JOIN draft d ON d.id = a.draft_id
 WHERE a.practice_id = %(practice_id)s AND a.decision IS NULL AND a.expires_at > clock_timestamp()

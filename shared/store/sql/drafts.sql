@@ -5,12 +5,12 @@ DELETE FROM draft d
 WHERE d.practice_id = %(practice_id)s AND d.updated_at < statement_timestamp() - %(kept)s::interval AND NOT d.for_approval
 
 -- name: start
-INSERT INTO draft (practice_id, clinician_id, owner, payment_number)
-VALUES (%(practice_id)s, %(clinician_id)s, %(owner)s, %(payment_number)s)
+INSERT INTO draft (practice_id, clinician_id, owner, payment_number, retry_of)
+VALUES (%(practice_id)s, %(clinician_id)s, %(owner)s, %(payment_number)s, %(retry_of)s)
 RETURNING id
 
 -- name: find
-SELECT d.id, d.payment_number, d.updated_at, d.submitted_at, sums.count, sums.total_minor
+SELECT d.id, d.payment_number, d.updated_at, d.submitted_at, d.retry_of, sums.count, sums.total_minor
 FROM draft d
 CROSS JOIN LATERAL (
   SELECT count(*) AS count, coalesce(sum(amount_minor), 0)::bigint AS total_minor
@@ -38,6 +38,14 @@ FROM invoice_eligibility e
 WHERE e.practice_id = %(practice_id)s AND e.invoice_id = ANY (%(invoices)s::uuid[]) AND e.reasons = '{}'
   AND (%(clinician_id)s::uuid IS NULL OR e.clinician_id = %(clinician_id)s)
 ON CONFLICT (draft_id, invoice_id) DO UPDATE SET amount_minor = EXCLUDED.amount_minor, cleared = false
+
+-- name: add_named
+INSERT INTO draft_invoice (draft_id, invoice_id, amount_minor)
+SELECT %(id)s, e.invoice_id, e.amount_due_minor
+FROM invoice_eligibility e
+WHERE e.practice_id = %(practice_id)s AND e.invoice_external_id = ANY (%(invoices)s::text[]) AND e.reasons = '{}'
+  AND (%(clinician_id)s::uuid IS NULL OR e.clinician_id = %(clinician_id)s)
+ON CONFLICT (draft_id, invoice_id) DO NOTHING
 
 -- name: add_matching
 INSERT INTO draft_invoice (draft_id, invoice_id, amount_minor)

@@ -5,10 +5,12 @@ WITH moved AS (
   SELECT m.* FROM money_step m
   WHERE m.batch_id = %(batch_id)s AND (%(clinician_id)s::uuid IS NULL OR m.clinician_id = %(clinician_id)s)
 ), taken_back AS (
+  -- LATERAL: by the batch's payments, not through all disputes there ever were.
   SELECT COALESCE(sum(d.amount_minor), 0)::bigint AS disputed_minor
-  FROM dispute d JOIN payment p ON p.id = d.payment_id JOIN client c ON c.id = p.client_id
-  WHERE p.batch_id = %(batch_id)s AND d.standing <> 'won'
-    AND (%(clinician_id)s::uuid IS NULL OR c.clinician_id = %(clinician_id)s)
+  FROM payment p
+  JOIN client c ON c.id = p.client_id
+  CROSS JOIN LATERAL (SELECT * FROM dispute WHERE payment_id = p.id AND standing <> 'won' OFFSET 0) d
+  WHERE p.batch_id = %(batch_id)s AND (%(clinician_id)s::uuid IS NULL OR c.clinician_id = %(clinician_id)s)
 )
 SELECT NULL::date AS day,
   COALESCE(sum(charged), 0)::integer AS charges,
@@ -32,13 +34,17 @@ WITH moved AS (
     AND m.at >= %(first)s::date - interval '1 day' AND m.at < %(last)s::date + interval '2 days'
     AND m.day BETWEEN %(first)s AND %(last)s
     AND (m.charged, m.voided, m.refunded) <> (0, 0, 0)
+), opened AS MATERIALIZED (
+  SELECT * FROM dispute
+  WHERE opened_at >= %(first)s::date - interval '1 day' AND opened_at < %(last)s::date + interval '2 days'
+    AND standing <> 'won'
 ), taken_back AS (
   SELECT (d.opened_at AT TIME ZONE pr.timezone)::date AS day, sum(d.amount_minor) AS disputed_minor
-  FROM dispute d
+  FROM opened d
   JOIN payment p ON p.id = d.payment_id
   JOIN client c ON c.id = p.client_id
   JOIN practice pr ON pr.id = p.practice_id
-  WHERE p.practice_id = %(practice_id)s AND d.standing <> 'won'
+  WHERE p.practice_id = %(practice_id)s
     AND (%(clinician_id)s::uuid IS NULL OR c.clinician_id = %(clinician_id)s)
     AND (d.opened_at AT TIME ZONE pr.timezone)::date BETWEEN %(first)s AND %(last)s
   GROUP BY 1

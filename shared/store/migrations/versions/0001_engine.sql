@@ -459,6 +459,7 @@ CREATE TABLE draft (
   created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
   updated_at timestamptz NOT NULL DEFAULT clock_timestamp(),
   submitted_at timestamptz,
+  retry_of uuid REFERENCES batch,
   -- What a second person was asked about; kept as long as the answer.
   for_approval boolean NOT NULL DEFAULT false
 );

@@ -54,6 +54,7 @@ CREATE TABLE dispute (
   CHECK ((standing = 'open') = (closed_at IS NULL))
 );
 CREATE INDEX dispute_payment ON dispute (payment_id);
+CREATE INDEX dispute_opened ON dispute (opened_at);
 
 -- What a processor kept of a charge, as its books say.
 CREATE TABLE processor_fee (

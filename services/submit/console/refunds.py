@@ -1,0 +1,126 @@
+"""Refund a batch or a payment: first what will and will not happen, with exact numbers; the POST carries them back."""
+
+from typing import Annotated, Final
+from uuid import UUID
+
+from fastapi import APIRouter, Form, Request
+from fastapi.responses import RedirectResponse, Response
+
+from services.submit.auth import Permission
+from services.submit.batches import BatchId, visible_batch
+from services.submit.caller import Pool
+from services.submit.console import history, pages
+from services.submit.console.report import refundable
+from services.submit.console.session import Member, NotAllowedError, Refunding
+from services.submit.console.voids import Effect
+from services.submit.problems import not_found
+from shared.domain.payment import State
+from shared.domain.refund_requests import RefundResult, result_of_asking, words
+from shared.store import batches, refunds, report
+from shared.store.batches import Batch, Connection, Part
+from shared.store.report import ReportRow
+
+router = APIRouter()
+_NOT_SETTLED: Final = (State.QUEUED, State.SENDING, State.UNKNOWN, State.PROCESSING, State.APPROVED, State.VOIDING)
+Number = Annotated[int, Form(ge=0, le=2**53)]
+
+
+@router.get("/batches/{batch}/refund")
+async def ask_batch(request: Request, batch: BatchId, member: Refunding, pool: Pool) -> Response:
+    return await _batch_dialog(request, batch, member, pool, status=200)
+
+
+@router.post("/batches/{batch}/refund")
+async def refund_batch(
+    request: Request, batch: BatchId, member: Refunding, pool: Pool, *, count: Number, total_minor: Number
+) -> Response:
+    """Refund if nothing more than what was shown would be; payments may have settled meanwhile."""
+    async with pool.connection() as connection:
+        found, parts = await _parts(connection, member, batch)
+    now = _over(parts, State.SETTLED)
+    if now.payments > count or now.amount_minor > total_minor or now.payments == 0:
+        return await _batch_dialog(request, batch, member, pool, status=409)
+    await refunds.request_batch_refund(
+        pool,
+        practice_id=member.scope.practice_id,
+        batch_id=found.id,
+        actor=member.subject,
+        source=member.source,
+    )
+    return RedirectResponse(f"{history.PATH}/BP-{found.number}", status_code=303)
+
+
+@router.get("/payments/{payment}/refund")
+async def ask_payment(request: Request, payment: UUID, member: Refunding, pool: Pool) -> Response:
+    return await _payment_dialog(request, payment, member, pool, status=200)
+
+
+@router.post("/payments/{payment}/refund")
+async def refund_payment(request: Request, payment: UUID, member: Refunding, pool: Pool) -> Response:
+    """Ask for the refund; the dialog again, with the reason, if there is nothing to refund any more."""
+    async with pool.connection() as connection:
+        if await report.payment(connection, member.scope, payment_id=payment) is None:
+            raise not_found()
+    asked = await refunds.request_payment_refund(
+        pool,
+        practice_id=member.scope.practice_id,
+        payment_id=payment,
+        actor=member.subject,
+        source=member.source,
+    )
+    if asked is None or asked.result not in {RefundResult.REFUNDING, RefundResult.ALREADY_ASKED}:
+        return await _payment_dialog(request, payment, member, pool, status=409)
+    return RedirectResponse(f"/console/payments/{payment}", status_code=303)
+
+
+def _over(parts: list[Part], *states: State) -> Effect:
+    rows = [part for part in parts if part.state in states]
+    return Effect(payments=sum(row.payments for row in rows), amount_minor=sum(row.amount_minor for row in rows))
+
+
+async def _parts(connection: Connection, member: Member, batch: str) -> tuple[Batch, list[Part]]:
+    found = await visible_batch(connection, member.scope, batch)
+    if not member.may_refund_batches:
+        raise NotAllowedError(Permission.REFUND)
+    return found, (await batches.breakdown(connection, member.scope, batch_ids=[found.id]))[found.id]
+
+
+async def _batch_dialog(request: Request, batch: str, member: Member, pool: Pool, *, status: int) -> Response:
+    async with pool.connection() as connection:
+        found, parts = await _parts(connection, member, batch)
+        shell = await pages.shell(connection, member)
+    return pages.page(
+        request,
+        "refund_batch.html",
+        member=member,
+        shell=shell,
+        status=status,
+        changed=status == 409,
+        batch=found,
+        settled=_over(parts, State.SETTLED),
+        not_settled=_over(parts, *_NOT_SETTLED),
+        back=_over(parts, State.REFUNDED, State.REFUNDING, State.VOIDED),
+    )
+
+
+async def _payment_dialog(request: Request, payment: UUID, member: Member, pool: Pool, *, status: int) -> Response:
+    async with pool.connection() as connection:
+        row = await report.payment(connection, member.scope, payment_id=payment)
+        if row is None:
+            raise not_found()
+        shell = await pages.shell(connection, member)
+    return pages.page(
+        request,
+        "refund_payment.html",
+        member=member,
+        shell=shell,
+        status=status,
+        row=row,
+        refundable=refundable(member, row),
+        said=_why_not(row),
+    )
+
+
+def _why_not(row: ReportRow) -> str:
+    said = words(result_of_asking(State(row.state), disputed=row.disputed))
+    return f"{said.what} {said.fix}"
