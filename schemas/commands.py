@@ -3,7 +3,10 @@
 A command is only a hint to look at a row in PostgreSQL: lost, repeated and reordered commands change nothing.
 """
 
-from typing import Final
+from typing import Annotated, Any, Final
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
 
 # Queue names carry the message version; actor names never change, or a rolling deploy would dead-letter messages.
 CHARGE_QUEUES: Final = {"vantage": "charge.vantage.v1", "stripe": "charge.stripe.v1"}
@@ -12,3 +15,17 @@ VOID_QUEUE: Final = "void.v1"
 VOID_ACTOR: Final = "void"
 REFUND_QUEUE: Final = "refund.v1"
 REFUND_ACTOR: Final = "refund"
+
+
+class Command(BaseModel):
+    """A command as it is on the wire: Dramatiq's envelope around one argument, the id of the payment to look at."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    queue_name: str
+    actor_name: str
+    args: tuple[Annotated[UUID, Field(description="The payment.")]]
+    kwargs: Annotated[dict[str, Any], Field(max_length=0)]
+    options: dict[str, Any]
+    message_id: str
+    message_timestamp: Annotated[int, Field(description="Milliseconds since 1970.")]

@@ -1,12 +1,14 @@
 """Events: past tense, any receivers, published to the topic exchange `batchpay.events`.
 
-Routing keys are the `type`: `payment.approved`, `batch.completed`, ... Delivery is at least once and unordered: a
-receiver keeps the newest by `sequence` per subject. No event carries a client's name, a session's description or the
-payment number that a person typed.
+Routing keys are the `type`: `payment.approved`, `batch.completed`, ... Every event is also routed by
+`of-practice.<practice_id>`, and by `of-batch.<batch_id>` if it has a batch, so that a queue can be bound to just one.
+Delivery is at least once and unordered: a receiver keeps the newest by `sequence` per subject. No event carries a
+client's name, a session's description or the payment number that a person typed.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
@@ -126,6 +128,12 @@ class FindingEvent(Message):
     kind: str
     detail: str
     suggested_action: str
+
+
+def subject_keys(event: Mapping[str, Any]) -> tuple[str, ...]:
+    """The routing keys of whose event it is, beside the one that is its type."""
+    subjects = (("of-practice", event.get("practice_id")), ("of-batch", event.get("batch_id")))
+    return tuple(f"{word}.{subject}" for word, subject in subjects if subject)
 
 
 def instant(value: datetime) -> str:

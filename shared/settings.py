@@ -20,6 +20,9 @@ class Settings(BaseSettings):
     amqp_url: str = Field(default="amqp://guest:guest@127.0.0.1:5672/%2f", pattern=r"^amqps?://")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "pretty", "auto"] = "auto"
+    # Metrics and health for operators; without a port there are none, and 0 takes a free one.
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int | None = Field(default=None, ge=0, le=65535)
 
 
 class SubmitSettings(Settings):

@@ -19,6 +19,7 @@ from shared.domain.reasons import Reason
 from shared.domain.snapshot import Attempt, Step
 from shared.store import payments
 from shared.store.payments import Connection, Locked
+from shared.telemetry import metrics
 
 _log = structlog.get_logger()
 
@@ -133,8 +134,9 @@ async def take_step(
     return step
 
 
-def log_steps(steps: Iterable[Step]) -> None:
-    """One log event for each step that was committed, with every id that support searches by."""
+def log_steps(steps: Sequence[Step]) -> None:
+    """One log event for each step that was committed, with every id that support searches by; and the count."""
+    metrics.count_steps(steps)
     for step in steps:
         _log_step(step)
 
@@ -221,6 +223,7 @@ async def _hold_account(connection: Connection, step: Step, answer: ChargeAnswer
     payment, until = step.after, now + pause
     reason = f"{answer.code}: {answer.detail}"
     await payments.hold_account(connection, payment.processor, payment.account, until=until, reason=reason)
+    metrics.ACCOUNT_HOLDS.labels(payment.processor, answer.blame).inc()
     say = _log.error if answer.blame is Blame.MERCHANT else _log.warning
     say(
         "merchant_account_held",

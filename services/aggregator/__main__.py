@@ -12,9 +12,11 @@ from services.aggregator.aggregator import aggregate
 from shared import logs
 from shared.messaging.consume import consume_groups
 from shared.messaging.topology import AGGREGATOR_QUEUE
+from shared.observation import observed
 from shared.settings import Settings
 from shared.store.batch_status import recompute
 from shared.store.pool import open_pool
+from shared.telemetry.progress import Turning
 
 ACTOR: Final = "aggregator"
 # Events in one round: what gathers in the longest pause at 5,000 charges a second. They name few batches.
@@ -28,11 +30,13 @@ _log = structlog.get_logger()
 def main() -> None:
     settings = Settings()
     logs.configure(ACTOR, level=settings.log_level, format=settings.log_format)
-    with suppress(asyncio.CancelledError):
-        asyncio.run(_run(settings))
+    turning = Turning()
+    with observed(ACTOR, settings, alive=turning.is_alive), suppress(asyncio.CancelledError):
+        asyncio.run(_run(settings, turning))
 
 
-async def _run(settings: Settings) -> None:
+async def _run(settings: Settings, turning: Turning) -> None:
+    turning.begin()
     task = asyncio.current_task()
     assert task
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -11,6 +11,8 @@ import psycopg
 import structlog
 from psycopg_pool import PoolTimeout
 
+from shared.telemetry.metrics import AGGREGATION_SECONDS
+
 # A recomputation counts every payment of its batch. Recomputing after each event would cost the square of a batch's
 # size, so the next round waits until the last one is this share of the time: one tenth of a core at most.
 SHARE_OF_A_CORE: Final = 0.1
@@ -42,7 +44,9 @@ async def aggregate(
         began = clock()
         if touched:
             await _until_done(touched, recompute=recompute, sleep=sleep)
-        next_round_at = clock() + pause_s(clock() - began)
+        cost_s = clock() - began
+        AGGREGATION_SECONDS.observe(cost_s)
+        next_round_at = clock() + pause_s(cost_s)
 
 
 def pause_s(cost_s: float) -> float:

@@ -5,7 +5,7 @@ import getpass
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, Final, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import psycopg
 import typer
@@ -13,30 +13,10 @@ from rich.console import Console
 from rich.table import Table
 
 from services.cli.read_folder import FILES, BadFolderError, BadRow, ReadFile, read_folder
+from shared.domain.catalog_faults import refusal_of
 from shared.settings import Settings
 from shared.store import catalog
 from shared.store.catalog import KindResult, Rejected
-
-
-class Said(NamedTuple):
-    field: str
-    reason: str
-    fix: str
-
-
-_REFUSALS: Final = {
-    "unknown_practice": Said("practice_id", "there is no such practice", "Add it to practices.csv."),
-    "unknown_client": Said("client_id", "the practice has no such client", "Add it to clients.csv."),
-    "unknown_clinician": Said("clinician_id", "the practice has no such clinician", "Add it to clinicians.csv."),
-    "unknown_invoice": Said("invoice_id", "the practice has no such invoice", "Add it to invoices.csv."),
-    "duplicate_id": Said("", "the same id is on line {other_line}, which was taken", "Remove one of the two."),
-    "two_defaults": Said(
-        "is_default", "the client has another default on line {other_line}", "Leave one true; neither was taken."
-    ),
-    "method_moved": Said("client_id", "it belongs to another client", "Give it a new payment_method_id."),
-    "invoice_moved": Said("client_id", "it belongs to another client", "Give it a new invoice_id."),
-    "session_moved": Said("invoice_id", "it belongs to another invoice", "Give it a new session_id."),
-}
 
 
 class Imported(NamedTuple):
@@ -77,16 +57,14 @@ async def run_import(database_url: str, files: list[ReadFile], *, actor: str) ->
 
 
 def _refusal(file: ReadFile, rejected: Rejected) -> BadRow:
-    said = _REFUSALS[rejected.code]
-    field = said.field or file.kind.key
-    return BadRow(
-        file=FILES[file.kind],
+    fault = refusal_of(
+        file.kind,
+        rejected.code,
         line=rejected.line,
-        field=field,
-        value=file.cells[rejected.line][field],
-        reason=said.reason.format(other_line=rejected.other_line),
-        fix=said.fix,
+        other_line=rejected.other_line,
+        cells=file.cells[rejected.line],
     )
+    return BadRow(file=FILES[file.kind], **asdict(fault))
 
 
 def _as_json(imported: Imported) -> dict[str, Any]:

@@ -1,22 +1,64 @@
-"""The command line `batchpay`: one module per command, registered here."""
+"""The command line `batchpay`: one module per command, imported when it is called, because some take seconds to."""
+
+from collections.abc import Mapping
+from importlib import import_module
+from types import MappingProxyType
+from typing import Any, Final
 
 import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command
 
-from services.cli import demo, demo_day, findings, review, up
-from services.cli.import_folder import import_folder
-from services.cli.migrate import migrate
-from services.cli.reconcile import reconcile
-from services.cli.sign_in import sign_in
-from services.cli.token import token
+# By name, in the order of the help: module and what it offers, a command or an app of its own.
+COMMANDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
+    {
+        "submit": ("submit", "submit"),
+        "status": ("status", "status"),
+        "history": ("history", "history"),
+        "report": ("report", "report"),
+        "void": ("void", "void"),
+        "trace": ("trace", "trace"),
+        "queues": ("queues", "queues"),
+        "deadletters": ("deadletters", "app"),
+        "pause": ("pause", "pause"),
+        "resume": ("pause", "resume"),
+        "import": ("import_folder", "import_folder"),
+        "reconcile": ("reconcile", "reconcile"),
+        "findings": ("findings", "app"),
+        "review": ("review", "app"),
+        "token": ("token", "token"),
+        "sign-in": ("sign_in", "sign_in"),
+        "migrate": ("migrate", "migrate"),
+        "demo": ("demo", "run"),
+        "demo-day": ("demo_day", "run"),
+        "up": ("up", "run"),
+    }
+)
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-app.command("import")(import_folder)
-app.command()(migrate)
-app.command()(reconcile)
-app.command()(token)
-app.command("sign-in")(sign_in)
-app.command("demo")(demo.run)
-app.command("demo-day")(demo_day.run)
-app.command("up")(up.run)
-app.add_typer(findings.app, name="findings")
-app.add_typer(review.app, name="review")
+
+class Commands(TyperGroup):
+    """Imports a command's module when it is asked for."""
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002  # typer's signature
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002  # typer's signature
+        if cmd_name not in COMMANDS:
+            return None
+        module, attribute = COMMANDS[cmd_name]
+        offered = getattr(import_module(f"services.cli.{module}"), attribute)
+        app = offered if isinstance(offered, typer.Typer) else typer.Typer(add_completion=False)
+        if app is not offered:
+            app.command(cmd_name)(offered)
+        command = get_command(app)
+        assert isinstance(command, TyperCommand | TyperGroup)
+        command.name = cmd_name
+        return command
+
+
+app = typer.Typer(cls=Commands, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.callback()
+def batchpay() -> None:
+    """Charge many clients' stored payment methods for their open invoices, and see what became of it."""

@@ -2,26 +2,16 @@
 
 import csv
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
 from pydantic import ValidationError
 
+from shared.domain.catalog_faults import RowFault, faults_of
 from shared.domain.catalog_rows import KINDS, Row
 
 FILES: Final = {kind: f"{kind.kind}s.csv" for kind in KINDS}
-_FIXES: Final = {
-    "int_parsing": "Write a whole number; amounts are minor units, 2500 for $25.00.",
-    "greater_than_equal": "Write a number in the range.",
-    "less_than_equal": "Write a number in the range.",
-    "date_from_datetime_parsing": "Write the date as YYYY-MM-DD.",
-    "date_parsing": "Write the date as YYYY-MM-DD.",
-    "bool_parsing": "Write true or false.",
-    "string_too_short": "Fill it in.",
-    "literal_error": "Write one of the words that are allowed.",
-}
-_LONGEST_VALUE: Final = 80
 
 
 class BadFolderError(Exception):
@@ -29,15 +19,8 @@ class BadFolderError(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BadRow:
-    """A row that did not land: where, what is wrong, what to do."""
-
+class BadRow(RowFault):
     file: str
-    line: int
-    field: str
-    value: str
-    reason: str
-    fix: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,39 +40,27 @@ def read_folder(folder: Path) -> list[ReadFile]:
 
 def _read(path: Path, kind: type[Row]) -> ReadFile:
     read = ReadFile(kind=kind, rows=[], bad=[], cells={})
-    wanted = [name for name in kind.model_fields if name != "line"]
-    for line, cells in _cells(path, wanted):
+    for line, cells in _cells(path, kind):
         read.cells[line] = cells
         try:
             read.rows.append(kind.model_validate({**cells, "line": line}))
         except ValidationError as error:
-            read.bad.extend(_bad_rows(path.name, line, cells, error))
+            read.bad.extend(BadRow(file=path.name, **asdict(fault)) for fault in faults_of(line, cells, error))
     return read
 
 
-def _cells(path: Path, wanted: list[str]) -> Iterator[tuple[int, dict[str, str]]]:
+def _cells(path: Path, kind: type[Row]) -> Iterator[tuple[int, dict[str, str]]]:
+    columns = kind.model_fields.keys() - {"line"}
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             rows = csv.DictReader(file, restkey="", restval="", strict=True)
-            missing = [name for name in wanted if name not in (rows.fieldnames or [])]
+            given = set(rows.fieldnames or [])
+            missing = [name for name in kind.required_columns() if name not in given]
             if missing:
                 raise BadFolderError(f"{path.name} has no column {', '.join(missing)}. Export the folder again.")
             for row in rows:
-                yield rows.line_num, {name: row[name] for name in wanted}
+                yield rows.line_num, {name: row[name] for name in given & columns}
     except FileNotFoundError:
         raise BadFolderError(f"{path} is missing. Give the folder that holds {', '.join(FILES.values())}.") from None
     except (UnicodeDecodeError, csv.Error) as error:
         raise BadFolderError(f"{path.name} is not CSV in UTF-8: {error}. Export the folder again.") from error
-
-
-def _bad_rows(file: str, line: int, cells: dict[str, str], error: ValidationError) -> Iterator[BadRow]:
-    for one in error.errors():
-        field = str(one["loc"][0]) if one["loc"] else ""
-        yield BadRow(
-            file=file,
-            line=line,
-            field=field,
-            value=cells.get(field, "")[:_LONGEST_VALUE],
-            reason=one["msg"].removeprefix("Value error, "),
-            fix=_FIXES.get(one["type"], "Correct it upstream and import again."),
-        )

@@ -30,6 +30,7 @@ MODULES: Mapping[str, tuple[str, Mapping[str, str]]] = MappingProxyType(
         "simulator-vantage": ("workers.simulators.vantage", {}),
         "simulator-stripe": ("workers.simulators.stripe", {}),
         "submit": ("services.submit", {}),
+        "ingress": ("services.submit.amqp", {}),
         "relay": ("services.relay", {}),
         "aggregator": ("services.aggregator", {}),
         "charge-vantage": ("workers.charge", {"BATCHPAY_CHARGE_PROCESSOR": "vantage"}),

@@ -10,10 +10,14 @@ from services.relay.rates import Limits
 from services.relay.relay import run_relay
 from shared.domain.words import ProcessorName
 from shared.logs import configure
+from shared.observation import observed
 from shared.settings import Settings
+from shared.telemetry.progress import Pulse
 
 # Reached at 10,000 charges a second; slower lanes have less in their queue.
 QUEUED_AT_MOST: Final = 500
+# A round may wait for the confirms of its events, of each lane and of each look, while RabbitMQ has a memory alarm.
+ROUND_WITHIN_S: Final = 300.0
 
 
 class RelaySettings(Settings):
@@ -41,13 +45,16 @@ def main() -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stop.set())
-    run_relay(
-        database_url=settings.database_url,
-        amqp_url=settings.amqp_url,
-        queued_at_most=settings.relay_queued_at_most,
-        stop=stop,
-        limits=settings.limits(),
-    )
+    pulse = Pulse(within_s=ROUND_WITHIN_S)
+    with observed("relay", settings, alive=pulse.is_alive):
+        run_relay(
+            database_url=settings.database_url,
+            amqp_url=settings.amqp_url,
+            queued_at_most=settings.relay_queued_at_most,
+            stop=stop,
+            limits=settings.limits(),
+            beat=pulse.beat,
+        )
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from shared.crash_points import reached
 from shared.messaging.publish import Outgoing, Publisher
 from shared.store import outbox
 from shared.store.outbox import CommandRow, WaitingBatch
+from shared.telemetry import metrics, traces
 
 # Where each lane's hints go: queue and actor.
 LANES: Final = {f"charge.{name}": (queue, CHARGE_ACTORS[name]) for name, queue in CHARGE_QUEUES.items()} | {
@@ -77,6 +78,7 @@ class Feed:
                 connection, publisher, [row.id for row in rows], [self._message(row) for row in rows]
             )
         if not served:
+            metrics.RATE_LIMIT_WAITS.labels(self.lane).inc()
             return LOOK_AGAIN_S
         self.last_batch = served[-1].id
         self._last_depth = depth + arrived
@@ -103,10 +105,20 @@ class Feed:
             actor_name=self._actor,
             args=(str(row.payment_id),),
             kwargs={},
-            options={},
+            options=self._trace(row) if traces.is_on() else {},
             message_id=message_id,
         )
         return Outgoing("", self._queue, message.encode(), message_id)
+
+    def _trace(self, row: CommandRow) -> dict[str, str]:
+        """The options that put whoever works on the hint below it; its span shows when it left the outbox."""
+        root = traces.root_of(row.batch_id)
+        hint = traces.below(root)
+        about = {"messaging.message.id": f"outbox-{row.id}", "batchpay.payment_id": str(row.payment_id)}
+        traces.tell(
+            f"hint {self.lane}", "producer", hint, parent=root, start_ns=time.time_ns(), attributes=about
+        )
+        return {"traceparent": hint.traceparent}
 
 
 def shares(batches: Sequence[WaitingBatch], room: int) -> dict[UUID, int]:

@@ -10,6 +10,7 @@ from fastapi.openapi.utils import get_openapi
 from services.submit import (
     approvals,
     batches,
+    catalog,
     health,
     invoices,
     money,
@@ -46,7 +47,7 @@ def create_app(settings: SubmitSettings) -> FastAPI:
     app = FastAPI(title="Batchpay", version="1", lifespan=lifespan, redoc_url=None, docs_url=None)
     app.add_middleware(Edge)
     problems.install(app)
-    for module in (batches, approvals, invoices, money, payments, refunds, retries, voids, health):
+    for module in (batches, approvals, invoices, money, payments, refunds, retries, voids, catalog, health):
         app.include_router(module.router)
     app.include_router(stripe_webhooks.router_of(settings))
     app.mount("/console", console)

@@ -1,6 +1,6 @@
 """Routes of batches: preview, submit, history, one batch and its report."""
 
-from typing import Annotated, Any, assert_never
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Header, Path, Query, Response
@@ -11,7 +11,7 @@ from services.submit.caller import Biller, Pool
 from services.submit.cursors import next_cursor, order_of
 from services.submit.documented import problems
 from services.submit.problems import not_found
-from services.submit.submission import Accepted, BusyError, Differs, KeyReused, Refused, TooMany, Waits
+from services.submit.submission import Accepted, BusyError, TooMany, Waits
 from shared.domain.batch import Posting
 from shared.store import batches, report
 from shared.store.batches import LONGEST_NUMBER, NEWEST_FIRST, Batch, Connection
@@ -62,16 +62,8 @@ async def submit_batch(
             return Response(
                 answers.waiting(answer.approval).model_dump_json(), status_code=202, media_type="application/json"
             )
-        case KeyReused():
-            raise refusals.key_reused(key)
-        case Refused():
-            raise refusals.refused(body, answer)
-        case Differs():
-            raise refusals.differs(body.control, answer)
-        case TooMany():
-            raise refusals.too_many()
         case _:
-            assert_never(answer)
+            raise refusals.refusal(body, key, answer)
 
 
 @router.get("", responses=problems())

@@ -6,11 +6,13 @@ from schemas.http import Problem
 from services.submit.problems import MEDIA_TYPE
 
 _SAID: Final = {
+    400: "The body cannot be read. Nothing was taken.",
     401: "No token, or one that is refused.",
     403: "The permission is missing, or the practice is not known.",
     404: "There is nothing of this id that the caller may see.",
     409: "What is there does not allow it: `code` says why. Nothing was saved.",
     413: "The body is too long.",
+    415: "The body is of a kind that this address does not take.",
     422: "The request is wrong, or invoices cannot be charged: every fault with its fix. Nothing was saved.",
     503: "The database did not answer. Sending the request again is safe.",
 }

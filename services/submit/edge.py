@@ -11,6 +11,9 @@ from services.submit.problems import problem_response
 
 # 50,000 invoice ids of 60 characters are 3 MB.
 MOST_BODY_BYTES: Final = 4 * 1024 * 1024
+# 100,000 rows of 600 bytes. They are never in memory together.
+MOST_PUSH_BYTES: Final = 64 * 1024 * 1024
+_PUSHES: Final = "/v1/practices/"
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 
@@ -32,18 +35,20 @@ class Edge:
         given = headers.get(b"x-request-id", b"")
         scope["request_id"] = given.decode() if _REQUEST_ID.fullmatch(given) else uuid4().hex
         started, seen = False, 0
+        pushes = scope["method"] == "PUT" and scope["path"].startswith(_PUSHES)
+        most = MOST_PUSH_BYTES if pushes else self._most
 
         async def receiving() -> Message:
             nonlocal seen
             message = await receive()
             seen += len(message.get("body", b""))
-            if seen > self._most:
+            if seen > most:
                 raise _TooLongError
             return message
 
         async def sending(message: Message) -> None:
             nonlocal started
-            if seen > self._most and not started:
+            if seen > most and not started:
                 raise _TooLongError  # who read the body took our first one for a broken request
             if message["type"] == "http.response.start":
                 started = True
@@ -52,7 +57,7 @@ class Edge:
 
         try:
             length = headers.get(b"content-length", b"0")
-            if not length.isdigit() or int(length) > self._most:
+            if not length.isdigit() or int(length) > most:
                 raise _TooLongError  # noqa: TRY301  # one answer for both ways to be too long
             await self._app(scope, receiving, sending)
         except _TooLongError:
@@ -62,7 +67,8 @@ class Edge:
             response = problem_response(
                 413,
                 "body_too_large",
-                f"A request may have {self._most} bytes. Nothing was done. Select fewer invoices, or all that match.",
+                f"A request may have {most} bytes. Nothing was done. Send fewer rows at a time; a batch may select all"
+                " that match.",
                 request_id=scope["request_id"],
                 headers={"Connection": "close"},
             )

@@ -1,6 +1,6 @@
 """What goes wrong, as RFC 9457 problem details: what happened, whether money is affected, what to do now."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -94,16 +94,17 @@ async def _invalid(request: Request, error: Exception) -> Response:
         "invalid_request",
         "The request is not as described in /openapi.json. Nothing was done.",
         request_id=_id(request),
-        errors=[_fault(one) for one in error.errors()],
+        errors=[fault_of(one, skip=1) for one in error.errors()],
     )
 
 
-def _fault(error: dict[str, Any]) -> Fault:
+def fault_of(error: Mapping[str, Any], *, skip: int = 0) -> Fault:
+    """A pydantic error; the first `skip` parts of its place are not the sender's names."""
     value = error.get("input")
     shown = value[:_LONGEST_VALUE] if isinstance(value, str) else value
     place = [str(part) for part in error["loc"]]
     return Fault(
-        field=".".join(place[1:] or place),
+        field=".".join(place[skip:] or place) or "body",
         value=shown if isinstance(shown, str | int | bool) else None,
         code=error["type"],
         message=error["msg"],

@@ -1,13 +1,29 @@
 """A submit's refusals as problems."""
 
+from typing import assert_never
+
 from schemas import http
 from services.submit.explain import why
 from services.submit.problems import ProblemError
-from services.submit.submission import Differs, Refused
+from services.submit.submission import Differs, KeyReused, Refused, TooMany
 from shared.store.approvals import Approval
 from shared.store.drafts import Difference
 
 _NOTHING_SAVED = "The batch was not submitted. No card was charged."
+
+
+def refusal(body: http.SubmitRequest, key: str, answer: KeyReused | Refused | Differs | TooMany) -> ProblemError:
+    match answer:
+        case KeyReused():
+            return key_reused(key)
+        case Refused():
+            return refused(body, answer)
+        case Differs():
+            return differs(body.control, answer)
+        case TooMany():
+            return too_many()
+        case _:
+            assert_never(answer)
 
 
 def key_reused(key: str) -> ProblemError:

@@ -2,7 +2,7 @@
 
 from datetime import UTC, date, datetime, time, timedelta
 
-from shared.domain.settlement_day import CLOCK_MARGIN, cut_off, report_is_out, settlement_day
+from shared.domain.settlement_day import CLOCK_MARGIN, REPORT_DELAY, cut_off, settlement_day
 from shared.domain.words import ProcessorName
 
 # Stripe dates everything by one clock, and its lists show what was made at once.
@@ -33,9 +33,12 @@ def days_between(processor: ProcessorName, first: datetime, last: datetime) -> l
 
 def is_complete(processor: ProcessorName, day: date, as_of: datetime) -> bool:
     """Whether books of `day` that were read when the processor's clock said `as_of` show all of it."""
-    if processor is ProcessorName.VANTAGE:
-        return report_is_out(day, as_of)
-    return as_of >= end_of(processor, day) + _STRIPE_MARGIN
+    return as_of >= complete_at(processor, day)
+
+
+def complete_at(processor: ProcessorName, day: date) -> datetime:
+    """From when on, by the processor's clock, books of `day` show all of it."""
+    return end_of(processor, day) + (REPORT_DELAY if processor is ProcessorName.VANTAGE else _STRIPE_MARGIN)
 
 
 def last_complete(processor: ProcessorName, now: datetime) -> date:

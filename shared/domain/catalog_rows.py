@@ -49,6 +49,11 @@ class Row(BaseModel):
 
     line: int
 
+    @classmethod
+    def required_columns(cls) -> list[str]:
+        """What a table of these rows must have, in this order."""
+        return [name for name, field in cls.model_fields.items() if name != "line" and field.is_required()]
+
 
 class PracticeRow(Row):
     kind = "practice"
@@ -116,6 +121,14 @@ class InvoiceRow(Row):
     amount_due_minor: Minor
     issued_on: date
     status: Literal["open", "closed"]
+    included_sequence: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=2**31 - 1,
+            description="The highest `sequence` of our `invoice.*` events that these figures include; 0: none.",
+        ),
+    ] = 0
 
     @model_validator(mode="after")
     def _due_is_part_of_total(self) -> Self:

@@ -24,6 +24,7 @@ class Recheck(NamedTuple):
     card_busy: bool
     void_requested_by: str | None
     held_until: datetime | None
+    paused: bool
 
     @property
     def skip_reason(self) -> Reason | None:

@@ -11,7 +11,7 @@ from shared.domain.answers import Seen, Sighting
 from shared.domain.books import Line, Move
 from shared.domain.finding_kinds import Kind
 from shared.domain.payment import NEVER_CHARGED, State
-from shared.domain.reviewing import also, review
+from shared.domain.reviewing import also, observe, review
 from shared.domain.snapshot import Attempt, Finding, Payment, Step
 
 _REFERENCE = re.compile(r"[a-z0-9]{1,8}-([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})-(\d{1,4})")
@@ -159,7 +159,19 @@ def charge_missing(payment: Payment, attempt: Attempt) -> Step | None:
     """Complete books do not show a charge that we have as paid."""
     if payment.state not in _KEPT or payment.current_attempt != attempt.id:
         return None
-    return under_review(payment, attempt, Kind.NOT_IN_BOOKS, f"the books do not show {attempt.reference}")
+    return under_review(payment, attempt, Kind.NOT_IN_BOOKS, _not_shown(attempt))
+
+
+def never_settles(payment: Payment, attempt: Attempt) -> Step | None:
+    """No settlement report will show this approved charge any more: looking is over, people take it from here."""
+    if payment.state is not State.APPROVED or payment.current_attempt != attempt.id:
+        return None
+    told = charge_missing(payment, attempt) or observe(payment, attempt, _not_shown(attempt))
+    return replace(told, after=told.after._replace(next_check_at=None))
+
+
+def _not_shown(attempt: Attempt) -> str:
+    return f"the books do not show {attempt.reference}"
 
 
 def return_missing(payment: Payment, attempt: Attempt) -> Step | None:

@@ -11,6 +11,7 @@ from enum import StrEnum
 from shared.domain import sightings
 from shared.domain.answers import Found, LookupAnswer, LookupFailed, NotFound, Seen
 from shared.domain.payment import NEVER_CHARGED, Event, State
+from shared.domain.schedule import SETTLEMENT_CHECK
 from shared.domain.snapshot import Attempt, Payment, Step, step
 from shared.domain.taken import OPEN
 from shared.domain.words import ProcessorName
@@ -63,7 +64,7 @@ def not_executed(payment: Payment, attempt: Attempt, *, as_of: datetime, now: da
     return sightings.absent(payment, attempt, as_of=as_of, now=now)
 
 
-def acknowledged(payment: Payment, attempt: Attempt, *, by: str, surplus: bool) -> Step | Refused:
+def acknowledged(payment: Payment, attempt: Attempt, *, by: str, surplus: bool, now: datetime) -> Step | Refused:
     """The person has dealt with the payment as it stands; `surplus`: more money was taken for it than it is for."""
     if payment.review_reason is None:
         return Refused("the payment is not on the review list")
@@ -71,17 +72,19 @@ def acknowledged(payment: Payment, attempt: Attempt, *, by: str, surplus: bool) 
         return Refused(f"the payment is {payment.state}: what became of it must be found out first")
     if surplus or payment.state is State.SURPLUS:
         return Refused("the client paid twice: the surplus must be given back first")
-    return closed(payment, attempt, Verdict.ACKNOWLEDGED, by=by)
+    return closed(payment, attempt, Verdict.ACKNOWLEDGED, by=by, now=now)
 
 
-def closed(payment: Payment, attempt: Attempt, verdict: Verdict, *, by: str) -> Step:
-    """Take the payment from the review list."""
+def closed(payment: Payment, attempt: Attempt, verdict: Verdict, *, by: str, now: datetime) -> Step:
+    """Take the payment from the review list. One that is still to settle is looked for again."""
+    settles = payment.state is State.APPROVED and payment.next_check_at is None
     return step(
         payment,
         Event.OBSERVE,
         payment.state,
         attempt=attempt,
         detail={"fact": f"review resolved: {verdict}", "by": by},
+        next_check_at=now + SETTLEMENT_CHECK if settles else payment.next_check_at,
         review_reason=None,
     )
 

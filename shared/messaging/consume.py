@@ -11,6 +11,7 @@ from pika.adapters.asyncio_connection import AsyncioConnection
 from pika.exceptions import AMQPError
 
 from shared.messaging import topology
+from shared.telemetry import metrics
 
 # The next group travels while one is handled.
 GROUPS_FETCHED: Final = 2
@@ -106,6 +107,8 @@ class _Link:
 
     def _deliver(self, _channel: Any, method: Any, _properties: Any, body: bytes) -> None:
         self._delivered.append((method.delivery_tag, body))
+        if method.redelivered:
+            metrics.REDELIVERIES.labels(self._queue).inc()
         self._changed.set()
 
     def _lost(self, _connection: Any, reason: object) -> None:

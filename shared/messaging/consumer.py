@@ -20,6 +20,7 @@ from dramatiq.errors import DecodeError
 from pika.exceptions import AMQPError
 
 from shared.messaging import topology
+from shared.telemetry import metrics
 
 if TYPE_CHECKING:
     from dramatiq.brokers.rabbitmq import RabbitmqBroker
@@ -48,6 +49,7 @@ class Epoch:
     """The life of one connection: what it delivered and what of that was acknowledged."""
 
     def __init__(self, parameters: Any, queue: str, prefetch: int) -> None:
+        self._redeliveries = metrics.REDELIVERIES.labels(queue)
         self._connection = pika.BlockingConnection(parameters)
         try:
             self._channel = self._connection.channel()
@@ -138,6 +140,8 @@ class Epoch:
     def _deliver(self, _channel: Any, method: Any, _properties: Any, body: bytes) -> None:
         self.delivered.append((method.delivery_tag, body))
         self._outstanding += 1
+        if method.redelivered:
+            self._redeliveries.inc()
         self._last_delivery_s = time.monotonic()
 
     def _cancelled_by_broker(self, _method: Any) -> None:
@@ -152,6 +156,8 @@ class EpochConsumer(Consumer):
     """
 
     def __init__(self, broker: "RabbitmqBroker", queue_name: str, prefetch: int, timeout: int) -> None:
+        self._stale_acknowledgements = metrics.STALE_ACKNOWLEDGEMENTS.labels(queue_name)
+        self._rejected_messages = metrics.REJECTED_MESSAGES.labels(queue_name)
         self.stale = 0
         self.rejected = 0
         self._parameters = broker.parameters
@@ -183,6 +189,7 @@ class EpochConsumer(Consumer):
     def nack(self, message: MessageProxy) -> None:
         """Reject to the dead letters, from any thread, with the same rule."""
         self.rejected += 1
+        self._rejected_messages.inc()
         self._finish(message, ack=False)
 
     def cancel(self) -> None:
@@ -212,6 +219,7 @@ class EpochConsumer(Consumer):
             # The body itself stays out of the log: nobody knows what a stranger wrote into it.
             _log.error("message_unreadable", queue=self._queue, size_bytes=len(body))
             self.rejected += 1
+            self._rejected_messages.inc()
             epoch.finish(tag, ack=False)
             return None
 
@@ -219,6 +227,7 @@ class EpochConsumer(Consumer):
         assert isinstance(message, EpochMessage), f"{message!r} did not come from an EpochConsumer"
         if not message.epoch.finish(message.tag, ack=ack):
             self.stale += 1
+            self._stale_acknowledgements.inc()
             _log.info(
                 "stale_acknowledgement_ignored", queue=self._queue, message_id=message.message_id, total=self.stale
             )

@@ -11,6 +11,7 @@ import uvloop
 from dramatiq import Broker
 
 from shared.messaging.consumer import EpochConsumer, EpochMessage
+from shared.telemetry import metrics, traces
 
 Hook = Callable[[], Awaitable[None]]
 
@@ -103,9 +104,10 @@ class LoopThread(threading.Thread):
 
     async def _run(self, consumer: EpochConsumer, message: EpochMessage) -> None:
         try:
-            await self._broker.actors[message.actor_name](*message.args, **message.kwargs)
+            await self._act(message)
         except Exception:  # noqa: BLE001 - whatever escapes an actor, the row still says what is to be done
             self.counts["failed"] += 1
+            metrics.FAILED_MESSAGES.labels(message.actor_name).inc()
             _log.exception("actor_failed", actor=message.actor_name, message_id=message.message_id)
         finally:
             del self._running[id(message)]
@@ -116,6 +118,16 @@ class LoopThread(threading.Thread):
         self._finished.append((consumer, message))
         if self._waiting:
             self._take()
+
+    async def _act(self, message: EpochMessage) -> None:
+        act = self._broker.actors[message.actor_name]
+        hint = traces.parse(message.options.get("traceparent")) if traces.is_on() else None
+        if hint is None:
+            await act(*message.args, **message.kwargs)
+            return
+        about = {"messaging.message.id": message.message_id, "batchpay.payment_id": message.args[0]}
+        with traces.span(message.actor_name, "consumer", parent=hint, attributes=about):
+            await act(*message.args, **message.kwargs)
 
     def _acknowledge(self) -> None:
         finished, self._finished = self._finished, []

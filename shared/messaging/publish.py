@@ -12,6 +12,7 @@ from pika.exceptions import AMQPError
 
 from shared.messaging import topology
 from shared.messaging.repair import repair
+from shared.telemetry import metrics
 
 # Unconfirmed messages under way: enough that RabbitMQ writes many with one fsync, few enough to repeat after a cut.
 WINDOW: Final = 1000
@@ -29,13 +30,17 @@ _log = structlog.get_logger()
 
 
 class Outgoing(NamedTuple):
-    """A message to publish. `message_id` is unique within one call of `publish`."""
+    """A message to publish. `message_id` is unique within one call of `publish`.
+
+    `also_keys` are further routing keys: a queue that is bound by several of them gets one copy all the same.
+    """
 
     exchange: str
     routing_key: str
     body: bytes
     message_id: str
     headers: dict[str, str] | None = None
+    also_keys: tuple[str, ...] = ()
 
 
 class Publisher:
@@ -77,10 +82,15 @@ class Publisher:
         False means not known: nacked, returned because no queue takes it, or no answer before the connection was lost.
         Such a message may have arrived all the same.
         """
+        if not messages:
+            return []
         confirmed = [False] * len(messages)
-        if messages:
+        with metrics.CONFIRM_SECONDS.time():
             self._call(lambda link, done: link.publish(messages, confirmed, done))
-        return list(confirmed)
+        # A confirm that comes after the call has given up must not change its answer.
+        answer = list(confirmed)
+        _count(answer)
+        return answer
 
     def depth(self, queue: str) -> int | None:
         """How many messages are ready in a queue; None without an answer, and if the queue is gone."""
@@ -120,6 +130,17 @@ class Publisher:
                 _log.warning("publisher_disconnected", error=repr(link.error), attempts=attempts)
                 if link.refused_too_long:
                     repair(self._parameters)
+
+
+def _headers(message: Outgoing) -> dict[str, Any] | None:
+    # RabbitMQ's sender-selected distribution: it routes by every key in this header too.
+    return {**(message.headers or {}), "CC": list(message.also_keys)} if message.also_keys else message.headers
+
+
+def _count(confirmed: Sequence[bool]) -> None:
+    arrived = sum(confirmed)
+    metrics.PUBLISHED.labels("yes").inc(arrived)
+    metrics.PUBLISHED.labels("no").inc(len(confirmed) - arrived)
 
 
 class _Link:
@@ -201,7 +222,7 @@ class _Link:
             publishing.unanswered[self._tag] = publishing.next
             publishing.next += 1
             properties = pika.BasicProperties(
-                message_id=message.message_id, headers=message.headers, delivery_mode=PERSISTENT
+                message_id=message.message_id, headers=_headers(message), delivery_mode=PERSISTENT
             )
             self._channel.basic_publish(message.exchange, message.routing_key, message.body, properties, mandatory=True)
 

@@ -8,9 +8,11 @@ from typing import Any, Final
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import pika
+from pika.exceptions import AMQPError
 
 from schemas.commands import CHARGE_QUEUES, REFUND_QUEUE, VOID_QUEUE
 from schemas.events import EVENTS_EXCHANGE, UNROUTED_EXCHANGE
+from schemas.requests import REQUESTS_EXCHANGE, SUBMIT_KEY, SUBMIT_QUEUE
 
 AGGREGATOR_QUEUE: Final = "aggregator.v1"
 UNROUTED_QUEUE: Final = "batchpay.events.unrouted.v1"
@@ -30,6 +32,8 @@ _RECONNECT_DELAYS_S: Final = (0.1, 0.2, 0.5, 1.0, 2.0)
 # A consumer that gets nothing for so long asks anew, on a new connection, in case it was moved all the same.
 TRUST_SILENCE_S: Final = 15.0
 SILENCE: Final = "silence"
+# Whoever probes gives up after a few seconds.
+PROBE_WITHIN_S: Final = 2.0
 # How long a memory or disk alarm may hold a publisher before its connection is given up and tried anew.
 BLOCKED_S: Final = 20
 
@@ -44,6 +48,18 @@ def connection_parameters(amqp_url: str) -> Any:
 def reconnect_delay_s(attempts: int) -> float:
     """The pause before connecting again, after this many attempts since the last connection."""
     return _RECONNECT_DELAYS_S[min(attempts - 1, len(_RECONNECT_DELAYS_S) - 1)]
+
+
+def is_reachable(amqp_url: str) -> bool:
+    """Whether RabbitMQ takes a new connection with our credentials."""
+    parameters = connection_parameters(amqp_url)
+    parameters.socket_timeout = parameters.stack_timeout = PROBE_WITHIN_S
+    parameters.connection_attempts = 1
+    try:
+        pika.BlockingConnection(parameters).close()
+    except (AMQPError, OSError):
+        return False
+    return True
 
 
 def declare(amqp_url: str) -> None:
@@ -72,15 +88,17 @@ def declare_on(channel: Any) -> None:
         durable=True,
         arguments={"alternate-exchange": UNROUTED_EXCHANGE},
     )
+    channel.exchange_declare(exchange=REQUESTS_EXCHANGE, exchange_type="direct", durable=True)
     for queue in all_queues():
         channel.queue_declare(queue=queue, durable=True, arguments=queue_arguments(queue))
     channel.queue_bind(queue=AGGREGATOR_QUEUE, exchange=EVENTS_EXCHANGE, routing_key="payment.*")
     channel.queue_bind(queue=UNROUTED_QUEUE, exchange=UNROUTED_EXCHANGE, routing_key="")
+    channel.queue_bind(queue=SUBMIT_QUEUE, exchange=REQUESTS_EXCHANGE, routing_key=SUBMIT_KEY)
 
 
 def all_queues() -> tuple[str, ...]:
     """The names of all queues, a command queue after the one for its dead letters."""
-    return (*map(dead_letter_queue, COMMAND_QUEUES), *COMMAND_QUEUES, AGGREGATOR_QUEUE, UNROUTED_QUEUE)
+    return (*map(dead_letter_queue, COMMAND_QUEUES), *COMMAND_QUEUES, AGGREGATOR_QUEUE, SUBMIT_QUEUE, UNROUTED_QUEUE)
 
 
 def queue_arguments(queue: str) -> dict[str, Any]:
@@ -89,7 +107,7 @@ def queue_arguments(queue: str) -> dict[str, Any]:
     if queue in COMMAND_QUEUES:
         dead_letters = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": dead_letter_queue(queue)}
         return arguments | {"x-delivery-limit": DELIVERY_LIMIT} | dead_letters
-    if queue == AGGREGATOR_QUEUE:
+    if queue in {AGGREGATOR_QUEUE, SUBMIT_QUEUE}:
         return arguments | {"x-delivery-limit": DELIVERY_LIMIT}
     return arguments | {"x-max-length": KEPT_MESSAGES, "x-overflow": "drop-head"}
 

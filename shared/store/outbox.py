@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from psycopg import Connection
+from psycopg import AsyncConnection, Connection
 from psycopg.rows import args_row, scalar_row
 
 from shared.store.statements import load
@@ -49,7 +49,10 @@ def take_events(connection: Connection[Any], *, at_most: int) -> list[EventRow]:
 def waiting_batches(
     connection: Connection[Any], *, after: Mapping[str, UUID], at_most: int
 ) -> dict[str, list[WaitingBatch]]:
-    """By lane: up to `at_most` batches with rows, due or not, those behind the given one before the others."""
+    """By lane: up to `at_most` batches with rows, due or not, those behind the given one before the others.
+
+    A lane of charges whose processor is paused has none.
+    """
     turns = [*after.items(), *((lane, _BEFORE_ALL) for lane, batch in after.items() if batch != _BEFORE_ALL)]
     parameters = {"lanes": [lane for lane, _ in turns], "after": [batch for _, batch in turns], "at_most": at_most}
     found: dict[str, dict[UUID, WaitingBatch]] = {lane: {} for lane in after}
@@ -76,3 +79,8 @@ def next_due_s(connection: Connection[Any], *, lane: str, batches: Sequence[UUID
 def delete(connection: Connection[Any], *, ids: Sequence[int]) -> None:
     """Remove rows that have arrived."""
     connection.execute(_SQL["delete"], {"ids": list(ids)})
+
+
+async def write_event(connection: AsyncConnection[Any], *, batch_id: UUID | None, routing_key: str, body: str) -> None:
+    """Tell an event that no step of a payment tells by itself."""
+    await connection.execute(_SQL["write_event"], {"batch_id": batch_id, "routing_key": routing_key, "body": body})

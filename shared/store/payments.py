@@ -165,6 +165,11 @@ async def postpone(connection: Connection, due: dict[UUID, datetime]) -> None:
     await connection.execute(_PAYMENT["postpone"], parameters)
 
 
+async def hint_after_pause(connection: Connection, ids: Sequence[UUID]) -> None:
+    """Put the hints of queued payments back into the outbox, where the relay leaves them until their processor runs."""
+    await connection.execute(_PAYMENT["hint_after_pause"], {"ids": list(ids)})
+
+
 # --- Writing ----------------------------------------------------------------------------------------------------------
 
 

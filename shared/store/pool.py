@@ -3,6 +3,7 @@
 from datetime import timedelta
 from typing import Any, Final
 
+import psycopg
 from psycopg_pool import AsyncConnectionPool
 
 # A statement that takes longer is stuck; the caller tries again.
@@ -11,6 +12,8 @@ STATEMENT_TIMEOUT: Final = timedelta(seconds=30)
 IDLE_IN_TRANSACTION: Final = timedelta(seconds=10)
 # A server that does not even greet is down, or its host is: psycopg would wait for it two minutes.
 CONNECT_WITHIN: Final = timedelta(seconds=5)
+# Whoever probes gives up after a few seconds; libpq waits for at least two.
+_PROBE_WITHIN: Final = timedelta(seconds=2)
 # Every statement of a worker touches few rows by their keys, whatever the planner thinks of a small or fresh table.
 # Planned once, without compiling, and never as a scan that grows with history.
 _KEYED_PLANS: Final = {
@@ -30,6 +33,17 @@ def open_pool(database_url: str, *, process: str, most: int, keyed: bool = False
     return AsyncConnectionPool(
         database_url, min_size=1, max_size=most, open=False, kwargs=connection_options(process, keyed=keyed)
     )
+
+
+def is_reachable(database_url: str, *, process: str) -> bool:
+    """Whether PostgreSQL takes a new connection and answers on it."""
+    options = connection_options(process) | {"connect_timeout": round(_PROBE_WITHIN.total_seconds())}
+    try:
+        with psycopg.connect(database_url, **options) as connection:
+            connection.execute("SELECT")
+    except psycopg.Error:
+        return False
+    return True
 
 
 def connection_options(

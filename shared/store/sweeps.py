@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from shared.domain.schedule import HINT_AGAIN
+from shared.domain.schedule import HINT_AGAIN, SETTLEMENT_CHECK
 from shared.domain.words import ProcessorName
 from shared.store.payments import Connection
 from shared.store.statements import load
@@ -70,8 +70,8 @@ async def take_open_refunds(connection: Connection) -> list[tuple[UUID, UUID]]:
 
 
 async def take_unsettled(connection: Connection) -> list[Unsettled]:
-    """Approved charges whose settlement is to be looked for now."""
-    rows = await _rows(connection, "take_unsettled", again=_TAKEN_FOR)
+    """Approved charges whose settlement is to be looked for now; the reports of a day change seldom."""
+    rows = await _rows(connection, "take_unsettled", again=SETTLEMENT_CHECK)
     return [Unsettled(row[0], row[1], ProcessorName(row[2]), *row[3:]) for row in rows]
 
 

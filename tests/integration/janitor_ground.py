@@ -13,6 +13,7 @@ from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool
 
 from shared.domain.ids import reference
+from shared.domain.resolving import Verdict
 from shared.domain.words import ProcessorName
 from shared.store import invariants, reconciliations, resolutions
 from shared.store.pool import open_pool
@@ -76,6 +77,18 @@ class Ground:
         await self.bench.processor.charge(text)
         return Lost(ground=self, payment_id=payment_id, attempt_id=attempt_id, order=order)
 
+    def queued(self, behaviour: str) -> tuple[UUID, ChargeOrder]:
+        """A payment that was never sent."""
+        order = self.bench.order(behaviour)
+        return self._submit(order), order
+
+    async def forgotten(self, behaviour: str, *, n: int = 1) -> tuple[UUID, ChargeOrder]:
+        """A queued payment whose `n`-th attempt was sent and is not known any more."""
+        payment_id, order = self.queued(behaviour)
+        sent = replace(order, reference=reference("test", payment_id, n))
+        await self.bench.processor.charge(self.bench.processor.freeze_charge(sent))
+        return payment_id, sent
+
     def _submit(self, order: ChargeOrder) -> UUID:
         with psycopg.connect(self.database_url, autocommit=True) as connection:
             found = connection.execute(
@@ -99,7 +112,7 @@ class Ground:
         self.connection.execute(
             "UPDATE payment SET next_check_at = now() WHERE state IN ('unknown', 'processing', 'approved')"
         )
-        await sweep(janitor=self._janitor())
+        await sweep(janitor=self.janitor)
 
     async def reconcile(self, day: date) -> Outcome:
         """Ask for a comparison of this day for the only practice, and make it."""
@@ -108,16 +121,16 @@ class Ground:
         async with self.pool.connection() as connection:
             asked = await reconciliations.ask(connection, practice=practice["external_id"], day=day, asked_by="test")
         assert asked
-        await go_round(janitor=self._janitor())
+        await go_round(janitor=self.janitor)
         async with self.pool.connection() as connection:
             return await reconciliations.outcome_of(connection, asked)
 
     async def plan(self) -> None:
         """Ask for the comparisons that are due by the calendar."""
-        await plan(janitor=self._janitor())
+        await plan(janitor=self.janitor)
 
     async def go_round(self) -> None:
-        await go_round(janitor=self._janitor())
+        await go_round(janitor=self.janitor)
 
     def findings(self) -> list[tuple[str, str]]:
         """Kind and detail of every finding, oldest first."""
@@ -134,9 +147,29 @@ class Ground:
         async with self.pool.connection() as connection:
             said = await resolutions.unanswered(connection)
         for one in said:
-            await resolve(one, janitor=self._janitor(), reports=Reports({self.name: self.bench.processor}))
+            await resolve(one, janitor=self.janitor, reports=Reports({self.name: self.bench.processor}))
 
-    def _janitor(self) -> Janitor:
+    async def say(self, payment_id: UUID, verdict: Verdict, processor_ref: str | None = None) -> str | None:
+        """A person says so; the janitor's refusal, None if it believes it. No other look is due meanwhile."""
+        async with self.pool.connection() as connection:
+            asked = await resolutions.ask(
+                connection,
+                payment_id,
+                verdict=verdict,
+                processor_ref=processor_ref,
+                note="seen in the dashboard",
+                asked_by="pat",
+                source="test",
+            )
+        assert asked
+        await self.answer()
+        async with self.pool.connection() as connection:
+            answer = await resolutions.answer_of(connection, asked)
+        assert answer.answered
+        return answer.refusal
+
+    @property
+    def janitor(self) -> Janitor:
         return Janitor(pool=self.pool, processors={self.name: self.bench.processor})
 
     def submit_again(self, lost: "Lost") -> None:

@@ -235,19 +235,22 @@ _STAGED: Final = {
     "payment_method": "SELECT n, 'practice-1', 'client-' || n, 'method-client-' || n, 'vantage', 'card', 'Visa',"
     " '4242', 12, 2098, 'payer', 'token', true, NULL::date FROM generate_series(1, 50) n",
     "invoice": "SELECT n, 'practice-1', 'open-' || 75 + n, n, 'client-' || 75 + n, 'USD', 6000, 6000,"
-    " current_date, 'open' FROM generate_series(1, 50) n",
+    " current_date, 'open', 0 FROM generate_series(1, 50) n",
     "session": "SELECT n, 'practice-1', 'open-' || 50 + n, 'open-' || 50 + n, current_date, NULL, 'Changed', 1"
     " FROM generate_series(1, 50) n",
 }
 
 
 def _pushes() -> dict[str, list[Question]]:
-    def pushed(kind: str) -> list[Question]:
+    def pushed(kind: str, **parameters: Any) -> list[Question]:
         staging = (statements.load("catalog_staging")[kind], f"INSERT INTO staged_{kind} {_STAGED[kind]}")
-        return [asked(PUSHED, *staging, f"ANALYZE staged_{kind}")]
+        return [asked(PUSHED, *staging, f"ANALYZE staged_{kind}", **parameters)]
 
     return {
         **{f"catalog.{verb}_{kind}": pushed(kind) for kind in _STAGED for verb in ("reject", "land")},
+        "catalog.begin": [asked(1, practice_id=PRACTICE, timeout_ms=300_000)],
         "catalog.demote_payment_method": pushed("payment_method"),
+        "catalog.lock_invoice": pushed("invoice", standing=["approved", "settled"]),
+        "catalog.acknowledge_invoice": pushed("invoice", standing=["approved", "settled"]),
         "catalog.date_invoices": pushed("session"),
     }

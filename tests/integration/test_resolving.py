@@ -15,23 +15,7 @@ NOBODY = "http://127.0.0.1:9"
 
 async def say(lost: Lost, verdict: Verdict, processor_ref: str | None = None) -> str | None:
     """A person says so; the janitor's refusal, None if it believes it. No other look is due meanwhile."""
-    ground = lost.ground
-    async with ground.pool.connection() as connection:
-        asked = await resolutions.ask(
-            connection,
-            lost.payment_id,
-            verdict=verdict,
-            processor_ref=processor_ref,
-            note="seen in the dashboard",
-            asked_by="pat",
-            source="test",
-        )
-    assert asked
-    await ground.answer()
-    async with ground.pool.connection() as connection:
-        answer = await resolutions.answer_of(connection, asked)
-    assert answer.answered
-    return answer.refusal
+    return await lost.ground.say(lost.payment_id, verdict, processor_ref)
 
 
 def reference(lost: Lost) -> str:

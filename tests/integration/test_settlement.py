@@ -4,6 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from shared.domain.resolving import Verdict
+from shared.domain.schedule import SETTLEMENT_CHECK, UNKNOWN_LONGEST
 from shared.store import batch_status
 from tests.integration.janitor_ground import STRIPE, VANTAGE, Ground, Lost, on_ground
 
@@ -49,6 +51,66 @@ def test_the_last_second_of_a_day_settles_with_it_and_the_next_one_a_day_later(c
         ground.bench.book.core.clock.set(end + REPORTS_OUT)
         await ground.sweep()
         assert first.state == "settled"
+
+    on_ground(VANTAGE, database_url, story)
+
+
+def leave_out(ground: Ground, lost: Lost) -> None:
+    """The processor's books do not show this charge any more."""
+    ledger = ground.bench.book.core.ledger
+    (entry,) = ledger.by_reference(lost.order.account, lost.order.reference)
+    ledger.restate(entry, "taken", moved=False)
+
+
+def sent_before(lost: Lost, ago: timedelta) -> None:
+    lost.ground.connection.execute(
+        "UPDATE attempt SET first_send_at = now() - %(ago)s, last_send_at = now() - %(ago)s WHERE id = %(id)s",
+        {"ago": ago, "id": lost.attempt_id},
+    )
+
+
+def test_trace_22_a_charge_that_complete_reports_leave_out_is_put_before_people_once(database_url: str) -> None:
+    async def story(ground: Ground) -> None:
+        lost = await ground.unknown("reset_after_execute")
+        await ground.sweep()
+        leave_out(ground, lost)
+        sent_before(lost, UNKNOWN_LONGEST)
+        for _ in range(2):
+            await ground.sweep()
+            assert (lost.state, lost.payment()["next_check_at"]) == ("approved", None)
+        assert ground.findings() == [("not_in_books", f"the books do not show {lost.order.reference}")]
+
+    on_ground(VANTAGE, database_url, story)
+
+
+@pytest.mark.parametrize("sent", [timedelta(0), UNKNOWN_LONGEST - timedelta(minutes=1)], ids=["not out", "late"])
+def test_a_charge_that_its_report_may_still_show_is_looked_for_again_in_an_hour(
+    sent: timedelta, database_url: str
+) -> None:
+    async def story(ground: Ground) -> None:
+        lost = await ground.unknown("reset_after_execute")
+        await ground.sweep()
+        leave_out(ground, lost)
+        sent_before(lost, sent)
+        await ground.sweep()
+        payment = lost.payment()
+        assert (payment["state"], payment["review_reason"]) == ("approved", None)
+        again = payment["next_check_at"] - datetime.now(UTC)
+        assert SETTLEMENT_CHECK - timedelta(minutes=1) < again <= SETTLEMENT_CHECK
+
+    on_ground(VANTAGE, database_url, story)
+
+
+def test_who_acknowledges_a_missing_charge_has_it_looked_for_again(database_url: str) -> None:
+    async def story(ground: Ground) -> None:
+        lost = await ground.unknown("reset_after_execute")
+        await ground.sweep()
+        leave_out(ground, lost)
+        sent_before(lost, UNKNOWN_LONGEST)
+        await ground.sweep()
+        assert await ground.say(lost.payment_id, Verdict.ACKNOWLEDGED) is None
+        payment = lost.payment()
+        assert (payment["review_reason"], payment["next_check_at"] > datetime.now(UTC)) == (None, True)
 
     on_ground(VANTAGE, database_url, story)
 

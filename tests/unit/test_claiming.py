@@ -23,6 +23,7 @@ FINE = Recheck(
     card_busy=False,
     void_requested_by=None,
     held_until=None,
+    paused=False,
 )
 NEW = NewAttempt(
     id=UUID(int=9), token=UUID(int=8), reference="test-1-3", request_text="{}", lease=timedelta(seconds=100)

@@ -64,7 +64,7 @@ def test_not_executed_ends_an_unknown_payment_only(state: State) -> None:
 @STATES
 def test_what_is_still_open_cannot_be_acknowledged(state: State) -> None:
     payment = reviewed(state)
-    decided = resolving.acknowledged(payment, a_charge(payment), by="pat", surplus=False)
+    decided = resolving.acknowledged(payment, a_charge(payment), by="pat", surplus=False, now=NOW)
     is_open = state is State.SURPLUS or state in set(LIVE) - {State.APPROVED, State.SETTLED}
     assert isinstance(decided, Refused if is_open else Step)
     if isinstance(decided, Step):
@@ -73,12 +73,12 @@ def test_what_is_still_open_cannot_be_acknowledged(state: State) -> None:
 
 def test_a_payment_that_took_money_twice_cannot_be_acknowledged() -> None:
     payment = reviewed(State.SETTLED)
-    assert isinstance(resolving.acknowledged(payment, a_charge(payment), by="pat", surplus=True), Refused)
+    assert isinstance(resolving.acknowledged(payment, a_charge(payment), by="pat", surplus=True, now=NOW), Refused)
 
 
 def test_a_payment_that_is_not_under_review_cannot_be_acknowledged() -> None:
     payment = a_payment(State.SETTLED)
-    assert isinstance(resolving.acknowledged(payment, a_charge(payment), by="pat", surplus=False), Refused)
+    assert isinstance(resolving.acknowledged(payment, a_charge(payment), by="pat", surplus=False, now=NOW), Refused)
 
 
 @STATES

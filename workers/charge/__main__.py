@@ -7,9 +7,11 @@ from schemas.commands import CHARGE_ACTORS, CHARGE_QUEUES
 from shared import logs
 from shared.messaging.broker import HintBroker
 from shared.messaging.worker import add_actor, run_worker
+from shared.observation import observed
 from shared.settings import ChargeSettings
 from shared.store.group_commit import GroupCommit
 from shared.store.pool import open_pool
+from shared.telemetry.progress import Turning
 from workers.charge.charging import charge
 from workers.charge.claiming import Claimer, claim_group
 from workers.charge.slots import Slots
@@ -38,20 +40,27 @@ def main() -> None:
     async def charge_hinted(payment_id: str) -> None:
         await charge(UUID(payment_id), claim=claims.submit, record=records.submit, processor=processor, slots=slots)
 
+    turning = Turning()
+
+    async def start() -> None:
+        turning.begin()
+        await pool.open()
+
     async def stop() -> None:
         await processor.close()
         await pool.close()
 
     broker = HintBroker(settings.amqp_url)
     add_actor(broker, charge_hinted, actor_name=CHARGE_ACTORS[name], queue_name=CHARGE_QUEUES[name])
-    run_worker(
-        broker,
-        queues=[CHARGE_QUEUES[name]],
-        in_flight=round(_MESSAGES_PER_SLOT * settings.in_flight),
-        on_start=pool.open,
-        on_stop=stop,
-        grace_s=settings.drain_s,
-    )
+    with observed(process, settings, alive=turning.is_alive):
+        run_worker(
+            broker,
+            queues=[CHARGE_QUEUES[name]],
+            in_flight=round(_MESSAGES_PER_SLOT * settings.in_flight),
+            on_start=start,
+            on_stop=stop,
+            grace_s=settings.drain_s,
+        )
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from uuid import UUID
 
 from shared.logs import working_on
+from shared.telemetry.metrics import CHARGE_REQUEST_SECONDS
 from workers.charge.slots import Slots
 from workers.evidence import Answered
 from workers.processors.port import Processor
@@ -27,6 +28,8 @@ async def charge(
             async with slots.sending:
                 sent_s = claimed.monotonic()
                 answer = await send(claimed, processor.charge, budget=processor.timing.send_budget)
-                slots.took(claimed.monotonic() - sent_s)
+                took_s = claimed.monotonic() - sent_s
+                slots.took(took_s)
+                CHARGE_REQUEST_SECONDS[processor.name].observe(took_s)
         owned = claimed.owned
         await record(Answered(owned.payment_id, owned.attempt_id, owned.token, answer))

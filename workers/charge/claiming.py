@@ -12,12 +12,13 @@ from psycopg_pool import AsyncConnectionPool
 from shared.crash_points import reached
 from shared.domain import claiming
 from shared.domain.claiming import NewAttempt
-from shared.domain.ids import reference, uuid7
+from shared.domain.ids import uuid7
 from shared.domain.snapshot import Payment, Step
 from shared.store import payments
-from shared.store.payments import Candidate, Owned
+from shared.store.payments import Candidate, Connection, Owned
 from workers.evidence import TRY_AGAIN, log_steps
-from workers.processors.port import ChargeOrder, Processor
+from workers.ordering import charge_order
+from workers.processors.port import Processor
 from workers.sending import Claimed
 
 _log = structlog.get_logger()
@@ -97,9 +98,7 @@ async def _claim(tokens: dict[UUID, UUID], *, claimer: Claimer) -> list[Owned]:
             for candidate in candidates
             if (step := _decide(candidate, tokens[candidate.payment.id], taken, claimer=claimer))
         ]
-        held = {c.payment.id: until for c in candidates if (until := c.recheck.held_until) is not None}
-        if held:
-            await payments.postpone(connection, held)
+        await _put_off(connection, candidates)
         if steps:
             now = candidates[0].now
             await payments.write(connection, steps, actor=claimer.actor, now=now)
@@ -110,13 +109,24 @@ async def _claim(tokens: dict[UUID, UUID], *, claimer: Claimer) -> list[Owned]:
     return [_owned(step) for step in steps if step.attempt]
 
 
+async def _put_off(connection: Connection, candidates: Sequence[Candidate]) -> None:
+    """See to it that what is not claimed now is hinted again: when its account is free, or its processor runs."""
+    waiting = [one for one in candidates if one.recheck.void_requested_by is None]
+    paused = [one.payment.id for one in waiting if one.recheck.paused]
+    held = {one.payment.id: until for one in waiting if (until := one.recheck.held_until) and not one.recheck.paused}
+    if paused:
+        await payments.hint_after_pause(connection, paused)
+    if held:
+        await payments.postpone(connection, held)
+
+
 def _decide(candidate: Candidate, token: UUID, taken: set[str], *, claimer: Claimer) -> Step | None:
     """Cancel, skip, leave or claim one payment; `taken` are the cards that this group has claimed already."""
     payment, recheck, now = candidate.payment, candidate.recheck, candidate.now
     if recheck.void_requested_by is not None:
         return claiming.cancel(payment, by=recheck.void_requested_by, now=now)
     # Nothing is sent while a person has to look at what an earlier attempt did.
-    if recheck.held_until is not None or payment.review_reason is not None:
+    if recheck.paused or recheck.held_until is not None or payment.review_reason is not None:
         return None
     if recheck.skip_reason:
         return claiming.skip(payment, recheck.skip_reason, now=now)
@@ -127,19 +137,7 @@ def _decide(candidate: Candidate, token: UUID, taken: set[str], *, claimer: Clai
 
 
 def _new_attempt(payment: Payment, token: UUID, *, claimer: Claimer) -> NewAttempt:
-    n = payment.attempts + 1
-    order = ChargeOrder(
-        reference=reference(claimer.environment, payment.id, n),
-        payment_id=str(payment.id),
-        attempt_number=n,
-        invoice_id=str(payment.invoice_id),
-        account=payment.account,
-        payer_id=payment.payer_id,
-        token=payment.token,
-        method_type=payment.method_type,
-        amount_minor=payment.amount_minor,
-        currency=payment.currency,
-    )
+    order = charge_order(payment, payment.attempts + 1, environment=claimer.environment)
     return NewAttempt(
         id=claimer.new_id(),
         token=token,

@@ -8,6 +8,7 @@ import uvloop
 from shared import logs
 from shared.settings import WorkerSettings
 from shared.store.pool import open_pool
+from workers.janitor.restoring import watch_for_ever
 from workers.janitor.rounds import go_round_for_ever
 from workers.janitor.sweeping import sweep_for_ever
 from workers.janitor.unclear import ACTOR, Janitor
@@ -16,7 +17,8 @@ from workers.processors.registry import every_processor
 
 
 async def run(settings: WorkerSettings) -> None:
-    stop = asyncio.Event()
+    stop, turning = asyncio.Event(), Turning()
+    turning.begin()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     processors = every_processor(settings)
@@ -25,6 +27,7 @@ async def run(settings: WorkerSettings) -> None:
         await asyncio.gather(
             sweep_for_ever(janitor=janitor, every_s=settings.sweep_every_s, stop=stop),
             go_round_for_ever(janitor=janitor, every_s=settings.sweep_every_s, stop=stop),
+            watch_for_ever(janitor=janitor, environment=settings.environment, stop=stop),
             watch_invariants(reader(settings.database_url, process=ACTOR), stop=stop),
         )
     for processor in processors.values():

@@ -61,7 +61,7 @@ async def _judge_acknowledged(resolution: Resolution, case: Case, *, janitor: Ja
     def judge(row: Locked, attempt: Attempt) -> Step | Refused:
         if row.payment.version != case.payment.version:
             return _CHANGED
-        return resolving.acknowledged(row.payment, attempt, by=resolution.asked_by, surplus=surplus)
+        return resolving.acknowledged(row.payment, attempt, by=resolution.asked_by, surplus=surplus, now=row.now)
 
     return judge
 
@@ -139,7 +139,7 @@ async def _close_review(connection: Connection, resolution: Resolution) -> None:
         return
     assert payment.current_attempt
     attempt = (await payments.attempts(connection, [payment.current_attempt]))[payment.current_attempt]
-    step = resolving.closed(payment, attempt, resolution.verdict, by=resolution.asked_by)
+    step = resolving.closed(payment, attempt, resolution.verdict, by=resolution.asked_by, now=locked.now)
     await payments.write(connection, [step], actor=resolution.asked_by, now=locked.now)
 
 

@@ -11,9 +11,10 @@ from uuid import UUID
 import structlog
 
 from shared.crash_points import reached
-from shared.domain import charging, sightings
+from shared.domain import charging, reconciling, schedule, sightings
 from shared.domain.answers import Seen
 from shared.domain.payment import State
+from shared.domain.settlement_day import report_is_out
 from shared.domain.snapshot import Attempt, Step
 from shared.store import batch_status, payments, resolutions, sweeps
 from shared.store.payments import Locked
@@ -130,17 +131,23 @@ async def _finish_voids(janitor: Janitor) -> None:
 
 
 async def _settle(charge: Unsettled, *, janitor: Janitor, reports: Reports) -> None:
-    """Take an approved charge to what its settlement report shows."""
+    """Take an approved charge to what its settlement reports show, or before people if none will show it any more."""
     timing = janitor.processors[charge.processor].timing
     read = await reports.of_send(charge.processor, charge.account, charge.last_send_at, timing.total_deadline)
-    sighting = sighting_of(read, charge.reference) if read else None
-    if sighting is None or sighting.seen is Seen.APPROVED:
+    if not read:
         return
+    sighting = sighting_of(read, charge.reference)
+    out = all(report_is_out(report.day, report.as_of) for report in read)
 
     def decide(row: Locked, attempt: Attempt) -> Step | None:
-        return sightings.seen(row.payment, attempt, sighting, unchanged=False, now=row.now)
+        if sighting:
+            return sightings.seen(row.payment, attempt, sighting, unchanged=False, now=row.now)
+        # A report may be late or torn: it is read again for as long as an unknown charge is looked for.
+        over = out and row.now - charge.last_send_at >= schedule.UNKNOWN_LONGEST
+        return reconciling.never_settles(row.payment, attempt) if over else None
 
-    await take_step(janitor.pool, charge.payment_id, charge.attempt_id, decide, actor=ACTOR)
+    if sighting is None or sighting.seen is not Seen.APPROVED:
+        await take_step(janitor.pool, charge.payment_id, charge.attempt_id, decide, actor=ACTOR)
 
 
 async def _recompute(janitor: Janitor) -> None:

@@ -16,7 +16,8 @@ from shared.domain.reviewing import review
 from shared.domain.snapshot import Attempt, Payment, Step
 from shared.domain.words import ProcessorName
 from shared.logs import working_on
-from shared.store.payments import Locked, Owned
+from shared.store import pauses, restores
+from shared.store.payments import Connection, Locked, Owned
 from workers.evidence import Answered, record_until_done, take_step
 from workers.janitor.absence import Case, FinalAbsence, NotFinal, ReportShows, absence, read_case
 from workers.janitor.reports import Reports
@@ -141,10 +142,18 @@ async def _resend(case: Case, processor: Processor, *, janitor: Janitor) -> None
             return None
         return charging.resend(row.payment, attempt, token=token, lease=processor.timing.lease, now=row.now)
 
+    async def may_send(connection: Connection, _step: Step | None) -> None:
+        await pauses.must_run(connection, case.payment.processor)
+        await restores.must_know(connection, case.payment.processor, case.payment.account)
+
     try:
-        step = await take_step(janitor.pool, *case.key, decide, actor=ACTOR)
+        step = await take_step(janitor.pool, *case.key, decide, actor=ACTOR, also=may_send)
     except psycopg.errors.UniqueViolation:
         return await _look_later(case, "not sent again: another charge of this card is on the wire", pool=janitor.pool)
+    except pauses.PausedError:
+        return await _look_later(case, "not sent again: the processor is paused", pool=janitor.pool)
+    except restores.HeldError:
+        return await _look_later(case, "not sent again: the database was restored", pool=janitor.pool)
     if step is None:
         return None
     owned = Owned(case.payment.id, token, case.attempt.id, case.attempt.request_text)

@@ -13,6 +13,7 @@ import structlog
 from shared.store import invariants
 from shared.store.invariants import Violation
 from shared.store.pool import connection_options
+from shared.telemetry import metrics
 
 EVERY_S: Final = 60.0
 # Every rule reads whole tables, so with a long history they are checked less often: this share of one core at most.
@@ -51,6 +52,10 @@ def _read(database_url: str, process: str) -> Sequence[Violation]:
 
 
 def _tell(broken: Sequence[Violation]) -> None:
+    rows = {name: len(ids) for name, ids in broken}
+    for name in invariants.NAMES:
+        metrics.INVARIANT_VIOLATIONS.labels(name).set(rows.get(name, 0))
+    metrics.INVARIANTS_CHECKED.set_to_current_time()
     for name, ids in broken:
         _log.error("invariant_broken", name=name, rows=len(ids), ids=ids[:_ROWS_SHOWN])
     if not broken:

@@ -1,4 +1,4 @@
-"""Start a simulator as a process: `--port --vault --state`, or the environment variables named in the help."""
+"""Start a simulator as a process: `--host --port --vault --state`, or the environment variables named in the help."""
 
 import argparse
 import os
@@ -15,19 +15,25 @@ SHUTDOWN_S = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Launch:
+    host: str
     port: int
     vault: Path | None
     state: Path | None
 
 
 def read_launch(name: str, arguments: Sequence[str] | None = None) -> Launch:
-    """Options first, then BATCHPAY_SIMULATOR_PORT, BATCHPAY_SIMULATOR_VAULT and BATCHPAY_SIMULATOR_STATE."""
+    """Options first, then the variables BATCHPAY_SIMULATOR_HOST, _PORT, _VAULT and _STATE."""
     parser = argparse.ArgumentParser(prog=f"python -m workers.simulators.{name}", description=f"Simulated {name}.")
+    parser.add_argument(
+        "--host",
+        default=os.environ.get("BATCHPAY_SIMULATOR_HOST", LOCALHOST),
+        help=f"address to listen on, {LOCALHOST} unless told (BATCHPAY_SIMULATOR_HOST)",
+    )
     parser.add_argument(
         "--port",
         type=int,
         default=os.environ.get("BATCHPAY_SIMULATOR_PORT"),
-        help="port on localhost, 0 picks a free one (BATCHPAY_SIMULATOR_PORT)",
+        help="port, 0 picks a free one (BATCHPAY_SIMULATOR_PORT)",
     )
     parser.add_argument(
         "--vault",
@@ -44,12 +50,12 @@ def read_launch(name: str, arguments: Sequence[str] | None = None) -> Launch:
     options = parser.parse_args(arguments)
     if options.port is None:
         parser.error("no port: give --port or set BATCHPAY_SIMULATOR_PORT")
-    return Launch(options.port, options.vault, options.state)
+    return Launch(options.host, options.port, options.vault, options.state)
 
 
-def run(build: Callable[[], web.Application], port: int) -> None:
+def run(build: Callable[[], web.Application], *, host: str, port: int) -> None:
     """Serve until SIGINT or SIGTERM."""
-    web.run_app(build(), host=LOCALHOST, port=port, access_log=None, shutdown_timeout=SHUTDOWN_S)
+    web.run_app(build(), host=host, port=port, access_log=None, shutdown_timeout=SHUTDOWN_S)
 
 
 async def serve(app: web.Application, port: int = 0) -> tuple[web.AppRunner, str]:

@@ -189,7 +189,7 @@ def _charge(wire: Wire, event: Mapping[str, Any]) -> Entry:
 
 def main() -> None:
     launch = read_launch("stripe")
-    run(lambda: build(vault=launch.vault, state=launch.state), launch.port)
+    run(lambda: build(vault=launch.vault, state=launch.state), host=launch.host, port=launch.port)
 
 
 if __name__ == "__main__":

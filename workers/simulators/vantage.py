@@ -167,7 +167,7 @@ _EVENTS: Mapping[str, Callable[[Book, Mapping[str, Any]], None]] = MappingProxyT
 
 def main() -> None:
     launch = read_launch("vantage")
-    run(lambda: build_app(vault=launch.vault, state=launch.state)[0], launch.port)
+    run(lambda: build_app(vault=launch.vault, state=launch.state)[0], host=launch.host, port=launch.port)
 
 
 if __name__ == "__main__":

@@ -7,8 +7,10 @@ from schemas.commands import REFUND_ACTOR, REFUND_QUEUE, VOID_ACTOR, VOID_QUEUE
 from shared import logs
 from shared.messaging.broker import HintBroker
 from shared.messaging.worker import add_actor, run_worker
+from shared.observation import observed
 from shared.settings import WorkerSettings
 from shared.store.pool import open_pool
+from shared.telemetry.progress import Turning
 from workers.processors.registry import every_processor
 from workers.voids.claiming import ACTOR, Returner
 from workers.voids.refunding import refund
@@ -29,6 +31,12 @@ def main() -> None:
     async def refund_hinted(payment_id: str) -> None:
         await run_refund(UUID(payment_id))
 
+    turning = Turning()
+
+    async def start() -> None:
+        turning.begin()
+        await pool.open()
+
     async def stop() -> None:
         for processor in processors.values():
             await processor.close()
@@ -37,14 +45,15 @@ def main() -> None:
     broker = HintBroker(settings.amqp_url)
     add_actor(broker, void_hinted, actor_name=VOID_ACTOR, queue_name=VOID_QUEUE)
     add_actor(broker, refund_hinted, actor_name=REFUND_ACTOR, queue_name=REFUND_QUEUE)
-    run_worker(
-        broker,
-        queues=[VOID_QUEUE, REFUND_QUEUE],
-        in_flight=settings.in_flight,
-        on_start=pool.open,
-        on_stop=stop,
-        grace_s=settings.drain_s,
-    )
+    with observed(ACTOR, settings, alive=turning.is_alive):
+        run_worker(
+            broker,
+            queues=[VOID_QUEUE, REFUND_QUEUE],
+            in_flight=settings.in_flight,
+            on_start=start,
+            on_stop=stop,
+            grace_s=settings.drain_s,
+        )
 
 
 if __name__ == "__main__":

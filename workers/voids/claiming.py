@@ -12,7 +12,7 @@ from shared.domain.ids import reference
 from shared.domain.payment import State
 from shared.domain.snapshot import Attempt, Payment, Step
 from shared.domain.words import ProcessorName
-from shared.store import payments
+from shared.store import payments, restores
 from shared.store.payments import Connection, Locked, Owned
 from workers.evidence import log_steps
 from workers.processors.port import Processor, ReturnOrder
@@ -66,12 +66,14 @@ class Claim:
 
 
 async def lock_asked(connection: Connection, payment_id: UUID, state: State) -> Asked | None:
-    """The locked payment, if it is in `state` and nobody is at it."""
+    """The locked payment, if it is in `state`, nobody is at it and its account may be sent for."""
     locked = await payments.lock(connection, [payment_id])
     if not locked or locked[0].payment.state is not state:
         return None
     row = locked[0]
     if row.payment.lease_until and row.payment.lease_until > row.now:
+        return None
+    if await restores.held(connection, row.payment.processor, row.payment.account):
         return None
     assert row.payment.current_attempt
     charge_id = row.payment.current_attempt

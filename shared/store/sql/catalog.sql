@@ -1,6 +1,13 @@
 -- What upstream pushes, from the staging tables of catalog_staging.sql into ours. `reject_*` takes out the rows that
 -- cannot land and says why; `land_*` writes what differs and nothing else, so that the same push again changes nothing
--- and locks nothing that a charge waits for. Columns that are ours (taken_minor, reopened_at) are never written.
+-- and locks nothing that a charge waits for. Of the columns that are ours only taken_minor is written: it counts what
+-- upstream's figures do not include yet, and these say what they include.
+
+-- name: begin
+-- One push of a practice at a time: two would meet in their rows in any order. A hundred thousand rows take seconds,
+-- on a busy machine more than a statement may otherwise have.
+SELECT pg_try_advisory_xact_lock(hashtextextended('catalog ' || %(practice_id)s::text, 0))
+FROM (SELECT set_config('statement_timeout', %(timeout_ms)s::text, true)) bounded
 
 -- name: reject_practice
 DELETE FROM staged_practice s
@@ -158,7 +165,9 @@ USING (
     WHEN p.id IS NULL THEN 'unknown_practice'
     WHEN first.line <> i.line THEN 'duplicate_id'
     WHEN c.id IS NULL THEN 'unknown_client'
-    WHEN t.client_id <> c.id THEN 'invoice_moved' END AS code
+    WHEN t.client_id <> c.id THEN 'invoice_moved'
+    WHEN i.included_sequence > COALESCE(t.version, 0) THEN 'event_unknown'
+    WHEN i.included_sequence < t.included_sequence THEN 'figures_outdated' END AS code
   FROM staged_invoice i
   JOIN (SELECT practice_id, invoice_id, min(line) AS line FROM staged_invoice GROUP BY 1, 2) first
     USING (practice_id, invoice_id)
@@ -169,25 +178,51 @@ USING (
 WHERE s.line = bad.line AND bad.code IS NOT NULL
 RETURNING s.line, bad.code, bad.other_line
 
+-- name: lock_invoice
+-- Payments before their invoice, and in the order in which everybody locks them.
+SELECT FROM payment p
+JOIN invoice i ON i.id = p.invoice_id
+JOIN staged_invoice s ON s.invoice_id = i.external_id AND s.included_sequence > 0
+JOIN practice pr ON pr.id = i.practice_id AND pr.external_id = s.practice_id
+WHERE p.state = ANY (%(standing)s) AND p.acknowledged_at IS NULL AND p.surplus_at IS NULL
+ORDER BY p.token, p.id
+FOR UPDATE OF p
+
 -- name: land_invoice
+-- What was taken is counted anew from the row as it is when it is locked: a charge may have been recorded meanwhile.
 WITH landed AS (
   INSERT INTO invoice (practice_id, external_id, number, client_id, currency, total_minor, pushed_due_minor, issued_on,
-    status)
-  SELECT p.id, s.invoice_id, s.invoice_number, c.id, s.currency, s.total_minor, s.amount_due_minor, s.issued_on, s.status
+    status, included_sequence, version, deltas_minor)
+  SELECT p.id, s.invoice_id, s.invoice_number, c.id, s.currency, s.total_minor, s.amount_due_minor, s.issued_on, s.status,
+    s.included_sequence, COALESCE(t.version, 0), COALESCE(t.deltas_minor, '{}')
   FROM staged_invoice s
   JOIN practice p ON p.external_id = s.practice_id
   JOIN client c ON c.practice_id = p.id AND c.external_id = s.client_id
   LEFT JOIN invoice t ON t.practice_id = p.id AND t.external_id = s.invoice_id
-  WHERE (t.number, t.currency, t.total_minor, t.pushed_due_minor, t.issued_on, t.status)
-    IS DISTINCT FROM (s.invoice_number, s.currency, s.total_minor, s.amount_due_minor, s.issued_on, s.status)
+  WHERE (t.number, t.currency, t.total_minor, t.pushed_due_minor, t.issued_on, t.status, t.included_sequence)
+    IS DISTINCT FROM
+    (s.invoice_number, s.currency, s.total_minor, s.amount_due_minor, s.issued_on, s.status, s.included_sequence)
   ORDER BY t.id
   ON CONFLICT (practice_id, external_id) DO UPDATE SET number = EXCLUDED.number, currency = EXCLUDED.currency,
     total_minor = EXCLUDED.total_minor, pushed_due_minor = EXCLUDED.pushed_due_minor, issued_on = EXCLUDED.issued_on,
-    status = EXCLUDED.status, updated_at = clock_timestamp()
+    status = EXCLUDED.status, included_sequence = EXCLUDED.included_sequence,
+    taken_minor = (SELECT COALESCE(sum(delta), 0)
+                   FROM unnest(invoice.deltas_minor[EXCLUDED.included_sequence + 1:]) delta),
+    updated_at = clock_timestamp()
+  WHERE invoice.included_sequence <= EXCLUDED.included_sequence
   RETURNING practice_id, xmax = 0 AS added
 )
 SELECT practice_id, count(*) FILTER (WHERE added) AS added, count(*) FILTER (WHERE NOT added) AS changed
 FROM landed GROUP BY practice_id
+
+-- name: acknowledge_invoice
+-- A payment that upstream's figures include, with all that came after it, holds its invoice no longer.
+UPDATE payment p SET acknowledged_at = clock_timestamp()
+FROM staged_invoice s
+JOIN practice pr ON pr.external_id = s.practice_id
+JOIN invoice i ON i.practice_id = pr.id AND i.external_id = s.invoice_id
+WHERE p.invoice_id = i.id AND s.included_sequence > 0 AND i.included_sequence = i.version
+  AND p.state = ANY (%(standing)s) AND p.acknowledged_at IS NULL AND p.surplus_at IS NULL
 
 -- name: reject_session
 DELETE FROM staged_session s

@@ -19,7 +19,8 @@ CREATE TEMPORARY TABLE staged_payment_method (line integer PRIMARY KEY, practice
 
 -- name: invoice
 CREATE TEMPORARY TABLE staged_invoice (line integer PRIMARY KEY, practice_id text, invoice_id text, invoice_number text,
-  client_id text, currency text, total_minor bigint, amount_due_minor bigint, issued_on date, status text)
+  client_id text, currency text, total_minor bigint, amount_due_minor bigint, issued_on date, status text,
+  included_sequence integer)
   ON COMMIT DROP
 
 -- name: session

@@ -12,7 +12,7 @@ FOR UPDATE SKIP LOCKED;
 
 -- name: waiting_batches
 -- For each turn (a lane and the batch after which it begins): the batches with rows in the lane, in the order of their
--- ids. One index probe for each batch, however many rows it has.
+-- ids. One index probe for each batch, however many rows it has. Charges of a paused processor wait here, not in a queue.
 WITH RECURSIVE waiting AS (
   SELECT turn.n AS turn, turn.lane, first.batch_id, 1 AS n
   FROM unnest(%(lanes)s::text[], %(after)s::uuid[]) WITH ORDINALITY AS turn (lane, after, n)
@@ -22,6 +22,7 @@ WITH RECURSIVE waiting AS (
     WHERE o.lane = turn.lane AND o.lane <> 'event' AND o.batch_id > turn.after
     ORDER BY o.batch_id
     LIMIT 1) first
+  WHERE turn.lane <> ALL (ARRAY(SELECT 'charge.' || processor FROM processor_pause))
   UNION ALL
   SELECT waiting.turn, waiting.lane, following.batch_id, waiting.n + 1
   FROM waiting
@@ -60,6 +61,10 @@ CROSS JOIN LATERAL (
   WHERE o.lane = %(lane)s AND o.lane <> 'event' AND o.batch_id = turn.batch_id
   ORDER BY o.available_at
   LIMIT 1) first;
+
+-- name: write_event
+INSERT INTO outbox (lane, batch_id, routing_key, body)
+SELECT 'event', %(batch_id)s, %(routing_key)s, %(body)s FROM (SELECT pg_notify('batchpay_outbox', '')) notified;
 
 -- name: delete
 DELETE FROM outbox WHERE id = ANY(%(ids)s::bigint[]);

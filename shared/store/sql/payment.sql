@@ -6,6 +6,10 @@ WITH candidate AS MATERIALIZED (
   SELECT p.*
   FROM payment p
   WHERE p.id = ANY(%(ids)s) AND p.state = ANY(%(sources)s) AND p.due_at <= clock_timestamp()
+    -- Nothing is sent by a restored database before it knows what it has forgotten.
+    AND NOT EXISTS (SELECT FROM timeline WHERE name <> timeline_now())
+    AND NOT EXISTS (
+      SELECT FROM restore_hold h WHERE h.processor = p.processor AND h.account = p.account AND h.released_at IS NULL)
   ORDER BY p.token, p.id
   FOR UPDATE SKIP LOCKED
 )
@@ -27,7 +31,9 @@ SELECT
   EXISTS (SELECT FROM payment w WHERE w.token = p.token AND w.processor = p.processor AND w.on_wire) AS card_busy,
   CASE WHEN b.void_requested_at IS NOT NULL OR p.void_requested_at IS NOT NULL
     THEN COALESCE(p.void_requested_by, b.void_requested_by, '') END AS void_requested_by,
-  CASE WHEN a.held_until > clock_timestamp() THEN a.held_until END AS held_until
+  CASE WHEN a.held_until > clock_timestamp() THEN a.held_until END AS held_until,
+  -- Read once for the whole group.
+  p.processor = ANY (ARRAY(SELECT processor FROM processor_pause)) AS paused
 FROM candidate p
 JOIN batch b ON b.id = p.batch_id
 JOIN invoice i ON i.id = p.invoice_id
@@ -99,6 +105,10 @@ WITH late AS (
 INSERT INTO outbox (lane, batch_id, payment_id, available_at)
 SELECT 'charge.' || processor, batch_id, id, due_at FROM late;
 
+-- name: hint_after_pause
+INSERT INTO outbox (lane, batch_id, payment_id)
+SELECT 'charge.' || p.processor, p.batch_id, p.id FROM payment p WHERE p.id = ANY(%(ids)s);
+
 -- name: write_steps
 WITH step AS (
   SELECT * FROM jsonb_to_recordset(%(payments)s::jsonb) AS x(
@@ -153,7 +163,7 @@ owed AS (
   UPDATE invoice i SET
     taken_minor = i.taken_minor + x.delta_minor,
     reopened_at = CASE WHEN x.delta_minor < 0 THEN clock_timestamp() ELSE i.reopened_at END,
-    version = i.version + 1, updated_at = clock_timestamp()
+    version = i.version + 1, deltas_minor = i.deltas_minor || x.delta_minor, updated_at = clock_timestamp()
   FROM jsonb_to_recordset(%(invoices)s::jsonb) AS x(id uuid, delta_minor bigint, told jsonb)
   WHERE i.id = x.id
   RETURNING

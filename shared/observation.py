@@ -1,0 +1,25 @@
+"""What every process opens for its operators: metrics and health on a port, spans where they are wanted."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
+
+from shared.messaging import topology
+from shared.settings import Settings
+from shared.store import pool
+from shared.telemetry.endpoint import Check, endpoint
+from shared.telemetry.traces import tracing
+
+
+@contextmanager
+def observed(process: str, settings: Settings, *, alive: Check) -> Iterator[None]:
+    """For the time of the block; `alive` is asked from other threads whether the process makes progress."""
+    with ExitStack() as stack:
+        stack.enter_context(tracing(process))
+        if settings.metrics_port is not None:
+            ready = {
+                "postgresql": partial(pool.is_reachable, settings.database_url, process=process),
+                "rabbitmq": partial(topology.is_reachable, settings.amqp_url),
+            }
+            stack.enter_context(endpoint(settings.metrics_host, settings.metrics_port, alive=alive, ready=ready))
+        yield
