@@ -23,6 +23,10 @@ setup: .venv/.synced ## Prepare this machine: .venv from uv.lock, RabbitMQ and C
 demo: setup ## Charge sample batches at both simulated processors and compare the ledgers
 	@$(BIN)/batchpay demo
 
+.PHONY: demo-day
+demo-day: setup ## A whole day of both processors on their own clocks, reconciled at its end
+	@$(BIN)/batchpay demo-day
+
 .PHONY: up
 up: setup ## Run the whole system here, with simulated processors, until Ctrl-C
 	@$(BIN)/batchpay up

@@ -27,6 +27,7 @@ _POLL_S: Final = 0.2
 _GIVE_UP_S: Final = 240.0
 _MINUTE: Final = timedelta(minutes=1)
 _VOIDED_EACH: Final = 2
+_REFUNDED_EACH: Final = 1
 _OUTSIDE_MINOR: Final = 7_700
 # Sends since the clocks were set, by the database's clock, get the time that the processors' clocks showed.
 _DATE_SENDS: Final = (
@@ -62,6 +63,7 @@ def run(box: Sandbox, *, console: Console) -> DayResult:
     day.charge(half=1)
     day.clock_is(cut_off(day.day + timedelta(days=1)) + REPORT_DELAY + _MINUTE)
     day.settle()
+    day.refund_some()
     day.happens_outside()
     day.clock_is(cut_off(day.day + timedelta(days=2)) + REPORT_DELAY + _MINUTE)
     day.reconcile()
@@ -161,6 +163,19 @@ class _Day:
 
         _until(posted, "every batch is posted")
         self._console.print(f"  {len(self._batches)} batches are posted")
+
+    def refund_some(self) -> None:
+        for practice in self._practices:
+            for payment in self._payments(practice, "settled")[:_REFUNDED_EACH]:
+                self._api(practice, f"payments/{payment['id']}/refund", {})
+                self._console.print(f"  {practice.name}: refund of {payment['invoice_number']} asked for")
+        _until(self._refunded, "every refund was answered")
+
+    def _refunded(self) -> bool:
+        look_now(self._box.database_url)
+        with psycopg.connect(self._box.database_url) as connection:
+            row = connection.execute("SELECT count(*) FROM payment WHERE state = 'refunding'").fetchone()
+        return row == (0,)
 
     def happens_outside(self) -> None:
         """At each processor somebody refunds in the dashboard, a bank takes a charge back, a terminal charges."""

@@ -181,6 +181,7 @@ def _requests() -> dict[str, list[Question]]:
     submitted = {
         **selection, "payment_number": None, "control_count": len(INVOICES), "control_minor": 5000 * len(INVOICES),
         "idempotency_key": "new", "request_sha256": b"", "actor": "person-1", "source": "http",
+        "retry_of": None,
     }  # fmt: skip
     number = {**SCOPE, "before": None, "except_batch": None}
     decided = {"id": WAITING_APPROVAL, "decision": "approved", "by": "person-2", "reason": None}

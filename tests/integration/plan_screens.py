@@ -16,7 +16,7 @@ from tests.integration.plan_history import (
     SELECTED,
     live,
 )
-from tests.integration.plan_questions import DAY, MINUTE, PAST, PAST_BATCH, SCOPE, Question, asked
+from tests.integration.plan_questions import DAY, INVOICES, MINUTE, PAST, PAST_BATCH, SCOPE, Question, asked
 
 PAST_PAYMENT: Final = UUID(int=(PAST - 1) * IN_A_BATCH + 1)
 DRAFT: Final = UUID(int=LIVE + 1)
@@ -94,7 +94,7 @@ def _console() -> dict[str, list[Question]]:
     lives = {"idle": 30 * MINUTE, "longest": 8 * 60 * MINUTE}
     return {
         "drafts.forget_old": [asked(10, practice_id=PRACTICE, kept=7 * DAY)],
-        "drafts.start": [asked(1, **SCOPE, owner="person-1", payment_number=None)],
+        "drafts.start": [asked(1, **SCOPE, owner="person-1", payment_number=None, retry_of=None)],
         "drafts.find": [
             asked(DRAFTED, **SCOPE, owner="person-1", id=None),
             asked(DRAFTED, **SCOPE, owner="person-1", id=DRAFT),
@@ -103,6 +103,7 @@ def _console() -> dict[str, list[Question]]:
         "drafts.touch": [asked(1, **draft)],
         "drafts.close": [asked(1, **draft)],
         "drafts.add": [asked(20, **draft, **SCOPE, invoices=live(81, 100))],
+        "drafts.add_named": [asked(20, **draft, **SCOPE, invoices=INVOICES)],
         "drafts.add_matching": [asked(OPEN_INVOICES, **draft, **SCOPE, filter=Jsonb({}), limit=50_000)],
         "drafts.remove": [asked(10, **draft, invoices=SELECTED[:10])],
         "drafts.clear": [asked(DRAFTED, **draft)],
