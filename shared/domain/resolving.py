@@ -7,6 +7,7 @@ believed only where absence is final. The steps are those of the normal path.
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import assert_never
 
 from shared.domain import sightings
 from shared.domain.answers import Found, LookupAnswer, LookupFailed, NotFound, Seen
@@ -87,6 +88,21 @@ def closed(payment: Payment, attempt: Attempt, verdict: Verdict, *, by: str, now
         next_check_at=now + SETTLEMENT_CHECK if settles else payment.next_check_at,
         review_reason=None,
     )
+
+
+def verdicts(state: State) -> tuple[Verdict, ...]:
+    """What a person may say about a payment under review in this state; nothing where it has to be acted on first."""
+    match state:
+        case State.SENDING | State.UNKNOWN | State.PROCESSING:
+            return (Verdict.CHARGED, Verdict.NOT_EXECUTED)
+        case State.FAILED | State.DECLINED | State.SKIPPED | State.CANCELED:
+            return (Verdict.ACKNOWLEDGED, Verdict.CHARGED)
+        case State.APPROVED | State.SETTLED | State.VOIDED | State.REFUNDED:
+            return (Verdict.ACKNOWLEDGED,)
+        case State.SURPLUS | State.QUEUED | State.VOIDING | State.REFUNDING:
+            return ()
+        case _:
+            assert_never(state)
 
 
 def suggestion(state: State, processor: ProcessorName) -> str:

@@ -50,6 +50,18 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class Said:
+    """What a person said about a payment last, and what became of it."""
+
+    verdict: Verdict
+    processor_ref: str | None
+    asked_by: str
+    asked_at: datetime
+    answered: bool
+    refusal: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Resolution:
     """What a person said and nobody has answered yet."""
 
@@ -98,6 +110,12 @@ async def answer_of(connection: Connection, resolution_id: UUID) -> Answer:
         answer = await cursor.fetchone()
         assert answer is not None
         return answer
+
+
+async def newest(connection: Connection, payment_id: UUID) -> Said | None:
+    async with connection.cursor(row_factory=class_row(Said)) as cursor:
+        await cursor.execute(_SQL["newest"], {"payment_id": payment_id})
+        return await cursor.fetchone()
 
 
 async def unanswered(connection: Connection) -> list[Resolution]:

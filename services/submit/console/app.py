@@ -18,6 +18,7 @@ from services.submit.console import (
     payment,
     refunds,
     report,
+    resolving,
     retries,
     review,
     selection,
@@ -31,7 +32,7 @@ from services.submit.console.session import check_csrf
 
 MODULES: Final[tuple[Any, ...]] = (
     account, history, live, downloads, report, payment, voids, refunds, retries, drafts, selection, confirm, review,
-    approvals,
+    resolving, approvals,
 )  # fmt: skip
 
 

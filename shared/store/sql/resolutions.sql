@@ -21,6 +21,11 @@ RETURNING id;
 -- name: answer_of
 SELECT answered_at IS NOT NULL AS answered, refusal FROM resolution WHERE id = %(id)s;
 
+-- name: newest
+SELECT verdict, processor_ref, asked_by, asked_at, answered_at IS NOT NULL AS answered, refusal
+FROM resolution WHERE payment_id = %(payment_id)s
+ORDER BY asked_at DESC LIMIT 1;
+
 -- name: unanswered
 SELECT r.id, r.payment_id, p.practice_id, r.verdict, r.processor_ref, r.asked_by, r.source
 FROM resolution r JOIN payment p ON p.id = r.payment_id

@@ -1,0 +1,110 @@
+"""Billing staff resolve what is under review; the janitor's answer is played here."""
+
+from uuid import UUID
+
+import pytest
+
+from tests.console_client import Console, Visitor, draft_with, submit, with_console
+from tests.submit_service import seed
+
+pytestmark = pytest.mark.unsound("payments are put under review without a charge")
+
+
+@pytest.fixture
+def url(database_url: str) -> str:
+    seed(database_url, clients=30)
+    return database_url
+
+
+async def under_review(console: Console, *, state: str = "unknown") -> tuple[Visitor, UUID, str]:
+    pat = await console.person()
+    await submit(pat, await draft_with(pat, ["INV-1"]))
+    await console.sql("UPDATE payment SET state = 'sending', claim_token = uuid7(), lease_until = now()")
+    await console.sql(
+        "UPDATE payment SET state = %s, claim_token = NULL, lease_until = NULL, next_check_at = now(),"
+        " review_reason = 'no outcome for 48 hours'",
+        state,
+    )
+    ((payment,),) = await console.sql("SELECT id FROM payment")
+    return pat, payment, f"/console/review/{payment}/resolve"
+
+
+async def answer(console: Console, refusal: str | None) -> None:
+    await console.sql("UPDATE resolution SET answered_at = now(), refusal = %s WHERE answered_at IS NULL", refusal)
+    if refusal is None:
+        await console.sql("UPDATE payment SET review_reason = NULL")
+
+
+def test_what_a_person_says_is_written_down_and_the_page_waits_for_the_answer(url: str) -> None:
+    async def story(console: Console) -> None:
+        pat, payment, path = await under_review(console)
+        assert path in (await pat.get("/console/review")).body
+        asked = (await pat.get(path)).body
+        for said in ("$1.00 from", "No outcome for 48 hours", "It was charged", "It was not charged", "Vantage"):
+            assert said in asked
+        assert "It is dealt with" not in asked
+        reply = await pat.post(path, verdict="charged", processor_ref=" 4711 ", note="seen in the portal")
+        waits = (await pat.follow(reply)).body
+        assert "We are looking at Vantage" in waits
+        assert 'hx-trigger="every 1s"' in waits
+        assert await console.sql("SELECT payment_id, verdict, processor_ref, note, asked_by FROM resolution") == [
+            (payment, "charged", "4711", "seen in the portal", "pat")
+        ]
+        await answer(console, None)
+        done = (await pat.get(path)).body
+        assert "Nothing is left to resolve" in done
+        assert "every 1s" not in done
+        assert "Nothing to review" in (await pat.get("/console/review")).body
+
+    with_console(url, story)
+
+
+def test_a_word_that_the_processor_does_not_confirm_is_shown_with_its_reason(url: str) -> None:
+    async def story(console: Console) -> None:
+        pat, _, path = await under_review(console)
+        await pat.post(path, verdict="not_executed", note="looked")
+        await answer(console, "absence is not final before tomorrow")
+        refused = (await pat.get(path)).body
+        assert "“It was not charged” was not believed" in refused
+        assert "Absence is not final before tomorrow" in refused
+        assert "What happened?" in refused
+
+    with_console(url, story)
+
+
+@pytest.mark.parametrize(
+    ("fields", "fault"),
+    [
+        ({"note": "x"}, "Choose what happened"),
+        ({"verdict": "acknowledged", "note": "x"}, "Choose what happened"),
+        ({"verdict": "charged", "note": "x"}, "Type the number of the transaction"),
+        ({"verdict": "not_executed", "note": "  "}, "Say how you know"),
+    ],
+)
+def test_what_is_missing_is_named_and_nothing_is_written(url: str, fields: dict[str, str], fault: str) -> None:
+    async def story(console: Console) -> None:
+        pat, _, path = await under_review(console)
+        reply = await pat.post(path, **fields)
+        assert reply.status == 422
+        assert fault in reply.body
+        assert await console.sql("SELECT count(*) FROM resolution") == [(0,)]
+
+    with_console(url, story)
+
+
+def test_another_practice_and_another_clinician_find_nothing(url: str) -> None:
+    async def story(console: Console) -> None:
+        _, payment, path = await under_review(console)
+        ((clinician,),) = await console.sql(
+            "SELECT external_id FROM clinician WHERE practice_id = (SELECT practice_id FROM payment WHERE id = %s)"
+            " AND id <> (SELECT clinician_id FROM client c JOIN payment p ON p.client_id = c.id WHERE p.id = %s)",
+            payment,
+            payment,
+        )
+        own = ("billing", "own_clients")
+        for person in (await console.person("elm"), await console.person(permissions=own, clinician=clinician)):
+            assert (await person.get(path)).status == 404
+            assert (await person.post(path, verdict="not_executed", note="x")).status == 404
+        assert await console.sql("SELECT count(*) FROM resolution") == [(0,)]
+
+    with_console(url, story)
