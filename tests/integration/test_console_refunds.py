@@ -43,7 +43,9 @@ def test_one_payment_is_refunded_from_the_report(url: str) -> None:
         assert f"/console/payments/{first}/refund" not in timeline
         states = await console.sql("SELECT id, state FROM payment ORDER BY id")
         assert states == [(first, "refunding"), (second, "settled")]
-        assert await console.sql("SELECT actor FROM audit_entry WHERE action = 'payment.refund_requested'") == [("pat",)]
+        assert await console.sql("SELECT actor FROM audit_entry WHERE action = 'payment.refund_requested'") == [
+            ("pat",)
+        ]
 
     with_console(url, story)
 

@@ -226,6 +226,7 @@ def test_no_imported_text_becomes_markup(url: str, statement: str) -> None:
         paths = (
             "/console/batches", "/console/batches/BP-1001", "/console/batches/BP-1001/void", "/console/review",
             f"/console/payments/{payment}", f"/console/payments/{payment}/void",
+            f"/console/payments/{payment}/refund", f"/console/review/{payment}/resolve",
         )  # fmt: skip
         pages += [(await pat.get(path)).body for path in paths]
         for page in pages:
