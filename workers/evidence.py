@@ -1,7 +1,7 @@
 """Records what processors said: the answers to charges. Every way to learn an outcome ends in the same steps."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID

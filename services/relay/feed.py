@@ -115,9 +115,7 @@ class Feed:
         root = traces.root_of(row.batch_id)
         hint = traces.below(root)
         about = {"messaging.message.id": f"outbox-{row.id}", "batchpay.payment_id": str(row.payment_id)}
-        traces.tell(
-            f"hint {self.lane}", "producer", hint, parent=root, start_ns=time.time_ns(), attributes=about
-        )
+        traces.tell(f"hint {self.lane}", "producer", hint, parent=root, start_ns=time.time_ns(), attributes=about)
         return {"traceparent": hint.traceparent}
 
 

@@ -87,13 +87,7 @@ def caller_with(*permissions: Permission) -> Callable[..., Awaitable[Caller]]:
             scope = await resolve(connection, practice=token.practice, clinician=token.clinician)
         if scope is None:
             raise ProblemError(403, "practice_unknown", "The token's practice, or its clinician, is not known here.")
-        return Caller(
-            subject=token.subject,
-            practice=token.practice,
-            scope=scope,
-            permissions=token.permissions,
-            source=source_of(request),
-        )
+        return Caller(subject=token.subject, scope=scope, permissions=token.permissions, source=source_of(request))
 
     return caller
 

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import IO, Annotated, Any, Final
+from uuid import UUID
 
 import orjson
 from fastapi import APIRouter, Depends, Path, Request
@@ -20,6 +21,7 @@ from shared.domain.catalog_faults import RowFault, faults_of, refusal_of
 from shared.domain.catalog_rows import ClientRow, ClinicianRow, InvoiceRow, PaymentMethodRow, Row, SessionRow
 from shared.store import catalog
 from shared.store.catalog import KindResult, Rejected
+from shared.store.scope import resolve
 
 KINDS: Final[dict[str, type[Row]]] = {
     "clinicians": ClinicianRow,
@@ -100,7 +102,7 @@ async def push(name: str, practice: str, request: Request, caller: Caller, pool:
 
     The same rows again change nothing, and rows that are left out stay as they are.
     """
-    if caller.practice != practice or caller.scope.own_clients:
+    if caller.scope.own_clients or await _practice_of(pool, practice) != caller.scope.practice_id:
         raise ProblemError(403, "practice_differs", "The token does not let you push for this practice.")
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type not in MEDIA_TYPES:
@@ -121,6 +123,12 @@ async def push(name: str, practice: str, request: Request, caller: Caller, pool:
             for one in sorted(pushed.faults, key=lambda fault: fault.line)
         ],
     )
+
+
+async def _practice_of(pool: Pool, practice: str) -> UUID | None:
+    async with pool.connection() as connection:
+        scope = await resolve(connection, practice=practice, clinician=None)
+    return scope.practice_id if scope else None
 
 
 async def _land(pool: Pool, caller: Caller, pushed: _Push, read: Records) -> KindResult:

@@ -27,7 +27,7 @@ Records = Iterator[tuple[int, Cells | None]]
 
 async def spool(chunks: AsyncIterable[bytes]) -> IO[bytes]:
     """The body as a file, so that a slow sender holds no connection to the database, and a long body no memory."""
-    file: IO[bytes] = SpooledTemporaryFile(_IN_MEMORY_BYTES)
+    file: IO[bytes] = SpooledTemporaryFile(_IN_MEMORY_BYTES)  # noqa: SIM115  # the caller closes it
     async for chunk in chunks:
         file.write(chunk)
     return file

@@ -28,7 +28,7 @@ def exporter(process: str) -> Iterator[Emit]:
     try:
         yield lambda span: batches.on_end(_readable(span, resource))
     finally:
-        batches.shutdown()
+        batches.shutdown()  # type: ignore[no-untyped-call]
 
 
 def _readable(span: Span, resource: Resource) -> ReadableSpan:

@@ -205,7 +205,6 @@ def _requests() -> dict[str, list[Question]]:
                 id=None,
                 number=None,
                 approved_by=None,
-                retry_of=None,
                 first_check_s=60,
             )
         ],

@@ -6,8 +6,10 @@ import signal
 import uvloop
 
 from shared import logs
+from shared.observation import observed
 from shared.settings import WorkerSettings
 from shared.store.pool import open_pool
+from shared.telemetry.progress import Turning
 from workers.janitor.restoring import watch_for_ever
 from workers.janitor.rounds import go_round_for_ever
 from workers.janitor.sweeping import sweep_for_ever
@@ -16,8 +18,8 @@ from workers.janitor.watching import reader, watch_invariants
 from workers.processors.registry import every_processor
 
 
-async def run(settings: WorkerSettings) -> None:
-    stop, turning = asyncio.Event(), Turning()
+async def run(settings: WorkerSettings, turning: Turning) -> None:
+    stop = asyncio.Event()
     turning.begin()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -37,7 +39,9 @@ async def run(settings: WorkerSettings) -> None:
 def main() -> None:
     settings = WorkerSettings()
     logs.configure(ACTOR, level=settings.log_level, format=settings.log_format)
-    uvloop.run(run(settings))
+    turning = Turning()
+    with observed(ACTOR, settings, alive=turning.is_alive):
+        uvloop.run(run(settings, turning))
 
 
 if __name__ == "__main__":
