@@ -11,9 +11,10 @@ help: ## List the targets
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: setup
-setup: .venv/.synced ## Prepare this machine: .venv from uv.lock, RabbitMQ and Chromium if they are missing
+setup: .venv/.synced ## Prepare this machine: .venv from uv.lock, RabbitMQ, Chromium and npm if they are missing
 	@.ci/rabbitmq
 	@.ci/browser
+	@.ci/node
 
 .venv/.synced: uv.lock pyproject.toml .ci/python
 	@.ci/python
@@ -42,6 +43,11 @@ check: .venv/.synced ## Format, lint, types and import contracts
 test: setup check ## Everything that must pass: check, then all tests on real servers
 	@# A file stays on one worker, because its tests may share servers that they stop and kill.
 	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile
+
+.PHONY: schemas
+schemas: .venv/.synced ## Write the JSON Schemas, the AsyncAPI and the OpenAPI document from the code
+	@$(BIN)/python -m schemas.export
+	@$(BIN)/python -m services.submit.openapi
 
 .PHONY: browser
 browser: setup ## The console in Chromium: the journey, axe, pictures into docs/screenshots

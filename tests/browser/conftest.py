@@ -16,7 +16,7 @@ from services.development.servers import Servers
 from tests.browser.person import Person
 from tests.journeys.sandboxes import SAMPLE, running, virtual_host
 
-AXE = Path(__file__).parents[2] / ".tools" / "axe" / "axe.min.js"
+AXE = Path(__file__).parents[1] / "node" / "node_modules" / "axe-core" / "axe.min.js"
 # Where `make browser` keeps the pictures; without it none are taken.
 SCREENSHOTS = os.environ.get("BATCHPAY_SCREENSHOTS")
 
@@ -46,7 +46,7 @@ def chromium() -> Iterator[Browser]:
 @pytest.fixture(scope="session")
 def axe() -> str:
     if not AXE.exists():
-        pytest.fail("axe-core is missing. Run: .ci/browser")
+        pytest.fail("axe-core is missing. Run: .ci/node")
     return AXE.read_text(encoding="utf-8")
 
 
