@@ -217,7 +217,7 @@ async def _invoices(connection: Connection, scope: Scope, selection: Selection) 
     if selection.invoices is not None:
         return selection.invoices
     if selection.retry_of is not None:
-        return await submissions.retryable(connection, scope, batch_id=selection.retry_of)
+        return (await submissions.retryable(connection, scope, batch_id=selection.retry_of)).invoices
     assert selection.matching is not None
     return await submissions.matching_ready(
         connection, scope, wanted=selection.matching.wanted(), limit=MOST_INVOICES + 1

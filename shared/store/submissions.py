@@ -111,6 +111,15 @@ class Submission:
     second: SecondPerson | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Retryable:
+    """`invoices` can be tried again now, by upstream's ids; `resting` more of them from `resting_until` on."""
+
+    invoices: list[str]
+    resting: int
+    resting_until: datetime | None
+
+
 async def find_submitted(connection: Connection, scope: Scope, *, idempotency_key: str) -> Submitted | None:
     """The batch that was submitted with this key."""
     async with connection.cursor(row_factory=class_row(Submitted)) as cursor:
@@ -132,12 +141,13 @@ async def matching_ready(connection: Connection, scope: Scope, *, wanted: dict[s
         return list(found or ())
 
 
-async def retryable(connection: Connection, scope: Scope, *, batch_id: UUID) -> list[str]:
-    """The invoices that a batch failed to charge, that may be tried again and that can be charged now."""
-    async with connection.cursor(row_factory=scalar_row) as cursor:
+async def retryable(connection: Connection, scope: Scope, *, batch_id: UUID) -> Retryable:
+    """The invoices that a batch failed to charge, that may be tried again and that can be charged."""
+    async with connection.cursor(row_factory=class_row(Retryable)) as cursor:
         await cursor.execute(_SQL["retryable"], {**scope.parameters(), "batch_id": batch_id})
         found = await cursor.fetchone()
-        return list(found or ())
+        assert found is not None
+        return found
 
 
 async def weigh(connection: Connection, scope: Scope, *, invoices: Sequence[str]) -> Ready:

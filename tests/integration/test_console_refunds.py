@@ -127,6 +127,10 @@ def test_a_retry_opens_at_its_last_step_with_the_soft_declines_only(url: str) ->
             "UPDATE payment SET state = 'declined', claim_token = NULL, lease_until = NULL, finished_at = now(),"
             " reason_category = CASE WHEN amount_minor = 300 THEN 'hard' ELSE 'soft' END, reason_code = 'declined'"
         )
+        assert "Retry 2 from" in (await pat.get("/console/batches/BP-1001")).body
+        refused = await pat.post("/console/batches/BP-1001/retry")
+        assert refused.headers["Location"] == "/console/batches/BP-1001"
+        await console.sql("UPDATE practice SET retry_pause = '0'")
         assert "Retry 2 payments" in (await pat.get("/console/batches/BP-1001")).body
         reply = await pat.post("/console/batches/BP-1001/retry")
         draft = reply.headers["Location"].removesuffix("/confirm")
@@ -150,7 +154,7 @@ def test_a_retry_above_the_ceiling_keeps_what_it_tries_again(url: str) -> None:
             "UPDATE payment SET state = 'declined', claim_token = NULL, lease_until = NULL, finished_at = now(),"
             " reason_category = 'soft', reason_code = 'declined'"
         )
-        await console.sql("UPDATE practice SET approval_ceiling_minor = 100")
+        await console.sql("UPDATE practice SET approval_ceiling_minor = 100, retry_pause = '0'")
         pat = await console.person()
         reply = await pat.post("/console/batches/BP-1001/retry")
         waits = await submit(pat, reply.headers["Location"].removesuffix("/confirm"))

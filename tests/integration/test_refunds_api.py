@@ -123,10 +123,11 @@ def test_a_refund_needs_its_own_permission_and_the_callers_own_clients(url: str)
 
 
 async def ended(caller: Caller, payment: dict[str, Any], state: str, code: str, category: str | None) -> None:
-    """Let a queued payment end so, as its worker would."""
+    """Let a queued payment end so, as its worker would have yesterday."""
     if state == "skipped":
         await caller.sql(
-            "UPDATE payment SET state = %s, reason_code = %s, finished_at = now() WHERE id = %s",
+            "UPDATE payment SET state = %s, reason_code = %s, finished_at = now() - interval '25 hours'"
+            " WHERE id = %s",
             state, code, payment["id"],
         )  # fmt: skip
         return
@@ -136,7 +137,7 @@ async def ended(caller: Caller, payment: dict[str, Any], state: str, code: str, 
     )
     await caller.sql(
         "UPDATE payment SET state = %s, reason_code = %s, reason_category = %s, claim_token = NULL, lease_until = NULL,"
-        " finished_at = now() WHERE id = %s",
+        " finished_at = now() - interval '25 hours' WHERE id = %s",
         state, code, category, payment["id"],
     )  # fmt: skip
 
@@ -207,6 +208,45 @@ def test_a_card_that_was_refused_for_good_since_then_is_not_tried_again(url: str
             found = (await caller.get(f"/v1/batches/{batch}")).body
             preview = (await caller.post("/v1/batches/preview", {"retry_of": found["id"]})).body
             assert preview["control"] == {"count": 2, "total_minor": 700}
+
+    with_service(url, story)
+
+
+def test_a_card_rests_for_a_day_after_a_decline(url: str) -> None:
+    async def story(caller: Caller) -> None:
+        payments = await failed(caller)
+        old = (await caller.get("/v1/batches/BP-1001")).body
+        for hours, count in ((23, 2), (25, 3)):
+            await caller.sql(
+                "UPDATE payment SET finished_at = now() - make_interval(hours => %s) WHERE id = %s",
+                hours, payments[0]["id"],
+            )  # fmt: skip
+            preview = (await caller.post("/v1/batches/preview", {"retry_of": old["id"]})).body
+            assert preview["control"]["count"] == count
+
+    with_service(url, story)
+
+
+def test_a_card_is_not_tried_again_after_three_declines_in_thirty_days(url: str) -> None:
+    async def story(caller: Caller) -> None:
+        await failed(caller)
+        batches, counts = ["BP-1001"], []
+        for n in range(3):
+            old = (await caller.get(f"/v1/batches/{batches[-1]}")).body
+            preview = (await caller.post("/v1/batches/preview", {"retry_of": old["id"]})).body
+            counts.append(preview["control"]["count"] if preview["control"] else 0)
+            if preview["control"]:
+                body = {"control": preview["control"]}
+                new = (await caller.post(f"/v1/batches/{batches[-1]}/retry", body, key=f"again-{n}")).body
+                for row in (await caller.get(f"/v1/batches/{new['number']}/payments")).body["items"]:
+                    await ended(caller, row, "declined", "insufficient_funds", "soft")
+                batches.append(new["number"])
+        # One card was declined in all three batches, the other two in the last two only.
+        assert counts == [3, 3, 2]
+        await caller.sql("UPDATE payment SET finished_at = now() - interval '31 days' WHERE state = 'declined'")
+        last = (await caller.get(f"/v1/batches/{batches[-1]}")).body
+        preview = (await caller.post("/v1/batches/preview", {"retry_of": last["id"]})).body
+        assert preview["control"]["count"] == 2
 
     with_service(url, story)
 

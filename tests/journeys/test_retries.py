@@ -26,6 +26,7 @@ def test_a_soft_decline_is_charged_in_the_retry_and_a_hard_one_is_left_alone(
     practice.until(batch, {"declined": 2})
     practice.export.behave(client, "approve")
     practice.push()
+    practice.rows("UPDATE practice SET retry_pause = '0' WHERE external_id = %s", practice.export.id)
     retried = practice.retry(batch)
     practice.until(retried, {"approved" if processor is VANTAGE else "settled": 1})
     assert list(practice.report(retried)) == client.invoices

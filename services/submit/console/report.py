@@ -154,7 +154,7 @@ async def batch_report(
         shell=shell,
         line=Line(batch=found, parts=parts, voidable=member.may_void_batches and history.can_void(found)),
         refundable=member.may_refund_batches and any(part.state is State.SETTLED for part in parts),
-        retryable=0 if member.scope.own_clients else len(again),
+        again=None if member.scope.own_clients else again,
         totals=totals(parts),
         counts=tab_counts(parts),
         tabs=TABS,

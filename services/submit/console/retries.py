@@ -21,10 +21,10 @@ async def retry_batch(batch: BatchId, member: SignedIn, pool: Pool) -> Response:
         if member.scope.own_clients:
             raise NotAllowedError(Permission.BILLING)
         again = await submissions.retryable(connection, member.scope, batch_id=found.id)
-        if not again:
+        if not again.invoices:
             return RedirectResponse(f"{history.PATH}/BP-{found.number}", status_code=303)
         draft = await drafts.start(
             connection, member.scope, owner=member.subject, payment_number=None, retry_of=found.id
         )
-        await drafts.add_named(connection, member.scope, draft_id=draft, invoices=again)
+        await drafts.add_named(connection, member.scope, draft_id=draft, invoices=again.invoices)
     return RedirectResponse(f"/console/drafts/{draft}/confirm", status_code=303)

@@ -36,6 +36,10 @@ CREATE TABLE practice (
   invoice_limit_minor bigint CHECK (invoice_limit_minor > 0),
   -- A batch above it waits for a second person; null: none waits.
   approval_ceiling_minor bigint CHECK (approval_ceiling_minor > 0),
+  -- A declined card is tried again after this pause, and not after so many declines in 30 days. Ten is the least of what
+  -- the networks allow: Visa 15 in 30 days, Mastercard 10 in a day and 35 in 30 days.
+  retry_pause interval NOT NULL DEFAULT '1 day' CHECK (retry_pause >= '0'),
+  declines_at_most integer NOT NULL DEFAULT 3 CHECK (declines_at_most BETWEEN 1 AND 10),
   last_batch_number bigint NOT NULL DEFAULT 1000,
   last_payment_number bigint NOT NULL DEFAULT 100000,
   created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
