@@ -213,8 +213,8 @@ def paid(connection: Connection, payment_id: UUID, state: str = "settled") -> UU
         [payment_id, attempt_id, state, state],
     )
     connection.execute(
-        "UPDATE invoice i SET taken_minor = taken_minor + p.amount_minor, version = version + 1,"
-        " deltas_minor = deltas_minor || p.amount_minor FROM payment p"
+        "UPDATE invoice i SET taken_minor = taken_minor + p.amount_minor, version = i.version + 1,"
+        " deltas_minor = i.deltas_minor || p.amount_minor FROM payment p"
         " WHERE p.id = %s AND i.id = p.invoice_id",
         [payment_id],
     )
