@@ -26,6 +26,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         "reconcile": ("reconcile", "reconcile"),
         "findings": ("findings", "app"),
         "review": ("review", "app"),
+        "restore-drill": ("restore_drill", "restore_drill"),
         "token": ("token", "token"),
         "sign-in": ("sign_in", "sign_in"),
         "migrate": ("migrate", "migrate"),

@@ -15,7 +15,7 @@ _SQL: Final = load("audit")
 async def write(
     connection: AsyncConnection[Any],
     *,
-    practice_id: UUID,
+    practice_id: UUID | None,
     actor: str,
     source: str,
     action: str,
@@ -23,7 +23,10 @@ async def write(
     payment_id: UUID | None = None,
     detail: Mapping[str, Any] | None = None,
 ) -> None:
-    """One entry. `action` is `<noun>.<past tense>`; `detail` holds ids, counts and amounts, never names."""
+    """One entry. `action` is `<noun>.<past tense>`; `detail` holds ids, counts and amounts, never names.
+
+    Without a practice it concerns them all.
+    """
     await connection.execute(
         _SQL["write"],
         {

@@ -159,7 +159,8 @@ class Export:
         """The folder with the CSV files, and the vault for the simulators."""
         folder.mkdir(exist_ok=True)
         for kind, file in FILES.items():
-            _write(folder / file, [name for name in kind.model_fields if name != "line"], self.rows[kind.kind])
+            rows = self.rows[kind.kind]
+            _write(folder / file, [name for name in kind.model_fields if any(name in row for row in rows)], rows)
         columns = ["processor", "account", "payer_id", "token", "behaviour"]
         vault = [{**row, "processor": self.processor.value, "payer_id": row["payer"]} for row in self.behaviours]
         _write(folder / "vault.csv", columns, vault)
