@@ -146,6 +146,7 @@ def _sweeps() -> dict[str, list[Question]]:
             )
         ],
         "resolutions.answer_of": [asked(1, id=IN_REVIEW[0])],
+        "resolutions.newest": [asked(4, payment_id=IN_REVIEW[0])],
         "resolutions.unanswered": [asked(4, limit=100)],
         "resolutions.answer": [asked(1, id=IN_REVIEW[0], refusal=None)],
         "resolutions.close_findings": [asked(1, payment_id=IN_REVIEW[0])],

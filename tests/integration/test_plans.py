@@ -19,6 +19,7 @@ from shared.store.pool import connection_options
 from shared.store.scope import Scope
 from tests.integration.plan_books import questions_of_books
 from tests.integration.plan_history import CLINICIAN, PRACTICE, begin, pass_time
+from tests.integration.plan_operations import questions_of_operations
 from tests.integration.plan_questions import Question, questions_of_work
 from tests.integration.plan_screens import DRAFT, questions_of_screens
 from tests.shared_servers import Shared, create_database, database_url_of, drop_database, unique
@@ -111,7 +112,9 @@ def answers(database: str) -> dict[str, list[Answer]]:
 
 
 def ask_all(connections: Connections) -> dict[str, list[tuple[tuple[Question, Way], Reading]]]:
-    questions = questions_of_work(connections.plain) | questions_of_screens() | questions_of_books()
+    questions = (
+        questions_of_work(connections.plain) | questions_of_screens() | questions_of_books() | questions_of_operations()
+    )
     return {
         name: [((one, way), ask(connections, name, one, way)) for one in asked for way in ways(name)]
         for name, asked in questions.items()
