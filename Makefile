@@ -57,6 +57,10 @@ browser: setup ## The console in Chromium: the journey, axe, pictures into docs/
 crash-points: setup ## Kill processes at every named place, under load
 	@BATCHPAY_CRASH_POINTS=all $(BIN)/pytest tests/chaos/test_crash_points.py
 
+.PHONY: protections
+protections: setup ## Take each protection out of a copy of the code and see its test fail
+	@$(BIN)/python -m tests.protections
+
 SEEDS ?= 1000
 .PHONY: simulate
 simulate: setup ## Drive the code through SEEDS seeded worlds of faults: make simulate SEEDS=10000

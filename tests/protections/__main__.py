@@ -1,0 +1,73 @@
+"""`python -m tests.protections`: takes each protection out of a copy of the code and sees its test fail.
+
+Prints the table of `tests/README.md`. Exit code 1 if a test passes without what it is there for.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Final
+
+from tests.protections.removals import REMOVALS, Removal
+
+ROOT: Final = Path(__file__).parents[2]
+COPIED: Final = ("schemas", "services", "shared", "workers", "tests", "pyproject.toml", "Makefile", "README.md")
+_LEFT_OUT: Final = shutil.ignore_patterns("node_modules", "__pycache__", "results", "screenshots")
+_LONGEST: Final = 110
+
+
+def main() -> int:
+    _say("| protection | taken out of | test | seen when it was taken out |\n|---|---|---|---|")
+    failures = [_seen(removal) for removal in REMOVALS]
+    return 1 if None in failures else 0
+
+
+def _seen(removal: Removal) -> str | None:
+    """The first line of the failure; None if nothing failed."""
+    with tempfile.TemporaryDirectory(prefix="batchpay-without-") as folder:
+        copy = Path(folder)
+        _copy(copy)
+        removal.take_out(copy)
+        failure = _failure(copy, removal.test)
+    test = removal.test.partition("::")
+    said = f"`{failure}`" if failure else "**nothing: the test passes**"
+    _say(f"| {removal.protection} | `{removal.file}` | `{test[0]}` {test[2]} | {said} |")
+    return failure
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def _copy(copy: Path) -> None:
+    for name in COPIED:
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, copy / name, ignore=_LEFT_OUT)
+        else:
+            shutil.copy(ROOT / name, copy / name)
+
+
+def _failure(copy: Path, test: str) -> str | None:
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--exitfirst", "--tb=short", test],
+        cwd=copy,
+        env={**os.environ, "PYTHONPATH": str(copy)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode == 0:
+        return None
+    if done.returncode != 1:
+        raise RuntimeError(f"{test} did not run: {done.stdout[-2000:]}{done.stderr[-2000:]}")
+    lines = re.findall(r"^E +(.+)$", done.stdout, re.MULTILINE)
+    return (lines[0] if lines else "it fails")[:_LONGEST].replace("|", "\\|")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
