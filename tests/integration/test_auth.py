@@ -192,6 +192,11 @@ def test_openapi_documents_every_status_and_refers_only_to_what_it_holds(databas
             "/v1/payments/{payment}",
             "/v1/payments/{payment}/refund",
             "/v1/payments/{payment}/void",
+            "/v1/practices/{practice}/clients",
+            "/v1/practices/{practice}/clinicians",
+            "/v1/practices/{practice}/invoices",
+            "/v1/practices/{practice}/payment-methods",
+            "/v1/practices/{practice}/sessions",
         }
         submit = document["paths"]["/v1/batches"]["post"]
         assert set(submit["responses"]) == {"200", "201", "202", "401", "403", "409", "413", "422", "503"}

@@ -49,7 +49,7 @@ BROKEN = {
         UPDATE payment SET claim_token = uuid7(), lease_until = clock_timestamp() WHERE id = {queued}""",
     "i7_vantage_charge_is_sent_once": "UPDATE attempt SET sends = 2 WHERE id = {charge}",
     "i7_stripe_key_is_used_while_it_lives": """
-        UPDATE attempt SET processor = 'stripe', last_send_at = first_send_at + interval '20 hours 1 second'
+        UPDATE attempt SET processor = 'stripe', sends = 2, last_send_at = first_send_at + interval '20 hours 1 second'
         WHERE id = {charge}""",
     "i7_request_is_never_changed": "UPDATE attempt SET request_text = 'another' WHERE id = {charge}",
     "i8_one_charge_on_the_wire_per_card": """

@@ -14,7 +14,10 @@ from tests import builders
 from tests.submit_service import Caller, Reply, bearer, seed, with_service
 
 Rows = Sequence[dict[str, Any]]
-PUSHER = bearer(permissions=("catalog:write",))
+
+
+def pusher() -> str:
+    return bearer(permissions=("catalog:write",))
 
 
 @pytest.fixture
@@ -61,7 +64,7 @@ async def push(
 ) -> Reply:
     body = rows if isinstance(rows, str | bytes) else FORMATS[media_type](rows)
     headers = {"Content-Type": media_type}
-    return await caller.as_(PUSHER).send("PUT", f"/v1/practices/{practice}/{kind}", data=body, headers=headers)
+    return await caller.as_(pusher()).send("PUT", f"/v1/practices/{practice}/{kind}", data=body, headers=headers)
 
 
 def counts(reply: Reply) -> tuple[int, int, int, int]:
