@@ -43,7 +43,9 @@ class Asker:
     def __exit__(
         self, _type: type[BaseException] | None, _error: BaseException | None, _traceback: TracebackType | None
     ) -> None:
-        self._connection.close()
+        # A test may have cut it.
+        with suppress(pika.exceptions.AMQPError):
+            self._connection.close()
 
     def send(
         self,

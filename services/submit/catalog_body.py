@@ -81,6 +81,8 @@ class _ArrayReader:
         self._expect("[", "The body is not a JSON array.")
         place = 0
         while self._next() != "]":
+            if not self._buffer:
+                raise _unreadable(f"The array does not end: nothing follows element {place}.")
             if place:
                 self._expect(",", f"There is no comma after element {place}.")
                 self._next()

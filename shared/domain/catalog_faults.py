@@ -14,6 +14,7 @@ _FIXES: Final = {
     "greater_than_equal": "Write a number in the range.",
     "less_than_equal": "Write a number in the range.",
     "date_from_datetime_parsing": "Write the date as YYYY-MM-DD.",
+    "date_type": "Write the date as YYYY-MM-DD.",
     "date_parsing": "Write the date as YYYY-MM-DD.",
     "bool_parsing": "Write true or false.",
     "string_too_short": "Fill it in.",

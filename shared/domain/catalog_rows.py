@@ -34,6 +34,19 @@ def _empty_is_none(text: object) -> object:
     return None if text == "" else text
 
 
+def _day_or_none(text: object) -> object:
+    """The day that a text names; what names none is left to the field's own check.
+
+    Where JSON is checked strictly, a text that a function has looked at is no longer taken for a date.
+    """
+    if not isinstance(text, str):
+        return text
+    try:
+        return date.fromisoformat(text) if text else None
+    except ValueError:
+        return text
+
+
 Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_plain)]
 Currency = Annotated[str, AfterValidator(_currency)]
 Minor = Annotated[int, Field(ge=0, le=2**53 - 1)]
@@ -100,7 +113,7 @@ class PaymentMethodRow(Row):
     payer_id: Name
     token: Name
     is_default: bool
-    first_charged_on: Annotated[date | None, BeforeValidator(_empty_is_none)]
+    first_charged_on: Annotated[date | None, BeforeValidator(_day_or_none)]
 
     @model_validator(mode="after")
     def _cards_expire(self) -> Self:

@@ -20,6 +20,7 @@ from shared.messaging.consume import consume_groups
 from shared.store.batch_status import Changed, recompute, stale_batches
 from shared.store.pool import open_pool
 from tests import builders
+from tests.aggregating import aggregated
 from tests.waiting import eventually
 
 Connection = psycopg.Connection[Any]
@@ -29,14 +30,6 @@ Connection = psycopg.Connection[Any]
 def connection(database_url: str) -> Iterator[Connection]:
     with psycopg.connect(database_url, autocommit=True) as connection:
         yield connection
-
-
-def aggregated(database_url: str, *batches: UUID) -> list[Changed]:
-    async def main() -> list[Changed]:
-        async with open_pool(database_url, process="test", most=2) as pool:
-            return await recompute(pool, batches, actor="test")
-
-    return asyncio.run(main())
 
 
 def stale(database_url: str, limit: int = 10) -> set[UUID]:

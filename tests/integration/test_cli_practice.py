@@ -5,9 +5,11 @@ import csv
 import io
 from collections.abc import Callable
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
+from tests.aggregating import aggregated
 from tests.command_line import Ended, batchpay
 from tests.submit_service import Caller, bearer, seed, with_service
 
@@ -55,6 +57,7 @@ def test_a_batch_is_submitted_followed_reported_and_voided(url: str, tmp_path: P
         assert call("void", rows[0]["Payment"], "--yes").out.split() == ["1", "canceled"]
         assert call("void", "BP-1001", "--yes", "--json").json == {"results": {"canceled": 2}}
         assert [row["state"] for row in call("report", "BP-1001", "--json").json] == ["canceled"] * 3
+        aggregated(url, UUID(shown["id"]))
         done = call("status", shown["id"])
         assert (done.code, "voided, posted" in done.out) == (0, True)
 

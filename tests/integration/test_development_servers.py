@@ -20,7 +20,9 @@ from services.development.servers import Kind, Servers, development_servers, ser
 from tests.waiting import eventually
 
 OWNER = """
-import json, sys
+import json, signal, sys
+# A shell that runs the tests in the background makes its children ignore Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from services.development.servers import Kind, development_servers
 with development_servers(Kind.LOCAL) as servers:
     print(json.dumps([servers.database_url, servers.amqp_url, str(servers.postgresql.log.parent)]), flush=True)
