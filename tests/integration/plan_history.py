@@ -133,6 +133,10 @@ INSERT INTO reconciliation (practice_id, processor, account, day, asked_by, plan
 SELECT pg_temp.id(p), 'vantage', 'account-' || p, at::date, 'person-1', false, at, at, true, 1, 0 FROM past_batch;
 INSERT INTO resolution (payment_id, verdict, note, asked_by, source, asked_at, answered_at)
 SELECT id, 'acknowledged', 'seen', 'person-1', 'console', at, at FROM past WHERE state = 'refunded';
+INSERT INTO delivery (id, subscription_id, event_id, type, body, created_at, state, attempts, done_at)
+SELECT id, pg_temp.id(p), 'past-' || n, 'payment.settled', '{}', at,
+  CASE WHEN n %% 50 = 1 THEN 'held' ELSE 'delivered' END, 1, at
+FROM past;
 INSERT INTO audit_entry (practice_id, at, actor, source, action, batch_id)
 SELECT practice_id, at, 'person-1', 'console', 'report.viewed', batch_id FROM past WHERE n %% 10 = 0;
 INSERT INTO draft (id, practice_id, owner, created_at, updated_at, submitted_at, for_approval)
@@ -212,6 +216,11 @@ INSERT INTO reconciliation (id, practice_id, processor, account, day, asked_by, 
 SELECT id, practice_id, 'vantage', 'account-1', current_date, 'person-1', false FROM now_open WHERE in_review;
 INSERT INTO webhook (processor, event_id, account, type)
 SELECT 'vantage', 'open-' || n, 'account-1', 'charge.succeeded' FROM now_open WHERE in_review;
+INSERT INTO subscription (id, practice_id, url, created_by)
+SELECT pg_temp.id(n), pg_temp.id(n), 'https://example.com', 'person-1' FROM generate_series(1, 2) n;
+INSERT INTO subscription_secret (subscription_id, secret) SELECT id, 'whsec_' FROM subscription;
+INSERT INTO delivery (subscription_id, event_id, type, body)
+SELECT pg_temp.id(1), 'open-' || n, 'payment.settled', '{}' FROM now_open WHERE practice_id = pg_temp.id(1);
 INSERT INTO resolution (id, payment_id, verdict, note, asked_by, source)
 SELECT id, id, 'not_executed', 'seen', 'person-1', 'console' FROM now_open WHERE in_review;
 DROP TABLE now_open;

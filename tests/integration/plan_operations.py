@@ -3,18 +3,20 @@
 from datetime import UTC, datetime
 from uuid import UUID
 
-from tests.integration.plan_history import IN_A_BATCH, LIVE_PAYMENTS, QUEUED
+from tests.integration.plan_history import IN_A_BATCH, LIVE_PAYMENTS, PRACTICE, QUEUED
 from tests.integration.plan_questions import DAY, MINUTE, PAST, PAST_BATCH, Question, asked
 
 ACCOUNT = {"processor": "vantage", "account": "account-1"}
 OF_A_PAYMENT = {"id": UUID(int=(PAST - 1) * IN_A_BATCH + 1)}
+SUBSCRIPTION = PRACTICE
+OPEN_DELIVERIES = LIVE_PAYMENTS
 # One row each: a processor, a timeline, an account.
 FEW = 10
 
 
 def questions_of_operations() -> dict[str, list[Question]]:
     """By `file.statement`."""
-    return {**_pauses(), **_queues(), **_restores(), **_trace()}
+    return {**_pauses(), **_queues(), **_restores(), **_trace(), **_subscriptions(), **_deliveries()}
 
 
 def _pauses() -> dict[str, list[Question]]:
@@ -63,4 +65,69 @@ def _trace() -> dict[str, list[Question]]:
         "trace.payment_moments": [asked(2 * IN_A_BATCH, **OF_A_PAYMENT)],
         "trace.batch_moments": [asked(10 * IN_A_BATCH, **batch)],
         "trace.unclear": [asked(IN_A_BATCH, **batch, states=["unknown", "sending"], limit=20)],
+    }
+
+
+def _subscriptions() -> dict[str, list[Question]]:
+    one = {"id": SUBSCRIPTION, "practice_id": PRACTICE}
+    disabled = (
+        "UPDATE subscription SET state = 'disabled', disabled_at = now(), disabled_by = 'x', disabled_why = 'asked'"
+    )
+    return {
+        "subscriptions.subscribe": [
+            asked(
+                FEW,
+                practice_id=PRACTICE,
+                url="https://example.com",
+                types=["batch.*"],
+                by="x",
+                most=20,
+                secret="whsec_",
+            )
+        ],
+        "subscriptions.page": [asked(FEW, practice_id=PRACTICE, after_id=UUID(int=0), limit=20)],
+        "subscriptions.one": [asked(1, **one)],
+        "subscriptions.practice_of": [asked(1, id=SUBSCRIPTION)],
+        "subscriptions.lock": [asked(1, **one)],
+        "subscriptions.expire_secret": [asked(1, id=SUBSCRIPTION, valid=DAY)],
+        "subscriptions.add_secret": [
+            asked(1, "UPDATE subscription_secret SET expires_at = now()", id=SUBSCRIPTION, secret="whsec_")
+        ],
+        "subscriptions.disable": [asked(OPEN_DELIVERIES, **one, by="x", why="asked")],
+        "subscriptions.enable": [asked(1, disabled, **one)],
+        "subscriptions.unsubscribe": [asked(OPEN_DELIVERIES, **one, by="x")],
+    }
+
+
+def _deliveries() -> dict[str, list[Question]]:
+    of_one = {"subscription_id": SUBSCRIPTION}
+    ids = [f"new-{n}" for n in range(20)]
+    practices = ["practice-1"] * 20
+    failed = {"id": UUID(int=PAST), "attempts": 1, "status": 500, "failure": "refused"}
+    waiting = f"UPDATE delivery SET state = 'waiting', done_at = NULL WHERE id = '{UUID(int=PAST)}'"  # noqa: S608  # ours
+    return {
+        "deliveries.told": [asked(2, practices=["practice-1", "practice-2"])],
+        "deliveries.keep": [
+            asked(20, practices=practices, event_ids=ids, types=["payment.settled"] * 20, bodies=["{}"] * 20)
+        ],
+        "deliveries.add": [asked(1, id=SUBSCRIPTION, practice_id=PRACTICE, event_id="x", type="x", body="{}")],
+        "deliveries.take": [asked(FEW, busy=[SUBSCRIPTION], busy_with=[1], abreast=8, at_most=500, lease=MINUTE)],
+        "deliveries.delivered": [asked(1, waiting, id=UUID(int=PAST), status=200)],
+        "deliveries.failed": [asked(1, waiting, **failed, pause=MINUTE), asked(1, waiting, **failed, pause=None)],
+        "deliveries.page": [
+            asked(25, **of_one, after_id=None, limit=25),
+            asked(25, **of_one, after_id=UUID(int=IN_A_BATCH * PAST), limit=25),
+        ],
+        "deliveries.of_event": [asked(1, **of_one, event_id=f"past-{PAST}")],
+        "deliveries.replay": [
+            asked(
+                IN_A_BATCH,
+                **of_one,
+                first=UUID(int=(PAST - 1) * IN_A_BATCH + 1),
+                last=UUID(int=PAST * IN_A_BATCH),
+                states=["failed", "held"],
+            )
+        ],
+        "deliveries.delete_old": [asked(100, kept=30 * DAY, limit=100)],
+        "deliveries.backlog": [asked(2 * OPEN_DELIVERIES)],
     }

@@ -27,8 +27,8 @@ from tests.shared_servers import Shared, create_database, database_url_of, drop_
 HALF, WHOLE = 2_000, 4_000  # batches
 
 GROWING: Final = {
-    "approval", "attempt", "audit_entry", "batch", "dispute", "draft", "draft_invoice", "finding", "invoice", "payment",
-    "payment_event", "processor_fee", "reconciliation", "resolution", "session", "webhook",
+    "approval", "attempt", "audit_entry", "batch", "delivery", "dispute", "draft", "draft_invoice", "finding",
+    "invoice", "payment", "payment_event", "processor_fee", "reconciliation", "resolution", "session", "webhook",
 }  # fmt: skip
 
 # What reads more when there is more, or reads nothing, and why that is right.
