@@ -33,6 +33,7 @@ MODULES: Mapping[str, tuple[str, Mapping[str, str]]] = MappingProxyType(
         "ingress": ("services.submit.amqp", {}),
         "relay": ("services.relay", {}),
         "aggregator": ("services.aggregator", {}),
+        "notify": ("services.notify", {}),
         "charge-vantage": ("workers.charge", {"BATCHPAY_CHARGE_PROCESSOR": "vantage"}),
         "charge-stripe": ("workers.charge", {"BATCHPAY_CHARGE_PROCESSOR": "stripe"}),
         "voids": ("workers.voids", {}),

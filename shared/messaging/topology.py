@@ -15,8 +15,11 @@ from schemas.events import EVENTS_EXCHANGE, UNROUTED_EXCHANGE
 from schemas.requests import REQUESTS_EXCHANGE, SUBMIT_KEY, SUBMIT_QUEUE
 
 AGGREGATOR_QUEUE: Final = "aggregator.v1"
+NOTIFY_QUEUE: Final = "notify.v1"
 UNROUTED_QUEUE: Final = "batchpay.events.unrouted.v1"
 COMMAND_QUEUES: Final = (*CHARGE_QUEUES.values(), VOID_QUEUE, REFUND_QUEUE)
+# Events that are told by webhook. Not `#`: what is of none of these kinds is nobody's, and kept to be looked at.
+_NOTIFY_KEYS: Final = ("batch.*", "finding.*", "invoice.*", "payment.*", "request.*")
 
 # Without this argument RabbitMQ 4 gives up on a message after 20 deliveries, and one lost worker connection counts as a
 # delivery of everything it had prefetched. Attempts are counted in PostgreSQL instead; -1 is not valid on 3.10.
@@ -92,13 +95,16 @@ def declare_on(channel: Any) -> None:
     for queue in all_queues():
         channel.queue_declare(queue=queue, durable=True, arguments=queue_arguments(queue))
     channel.queue_bind(queue=AGGREGATOR_QUEUE, exchange=EVENTS_EXCHANGE, routing_key="payment.*")
+    for key in _NOTIFY_KEYS:
+        channel.queue_bind(queue=NOTIFY_QUEUE, exchange=EVENTS_EXCHANGE, routing_key=key)
     channel.queue_bind(queue=UNROUTED_QUEUE, exchange=UNROUTED_EXCHANGE, routing_key="")
     channel.queue_bind(queue=SUBMIT_QUEUE, exchange=REQUESTS_EXCHANGE, routing_key=SUBMIT_KEY)
 
 
 def all_queues() -> tuple[str, ...]:
     """The names of all queues, a command queue after the one for its dead letters."""
-    return (*map(dead_letter_queue, COMMAND_QUEUES), *COMMAND_QUEUES, AGGREGATOR_QUEUE, SUBMIT_QUEUE, UNROUTED_QUEUE)
+    ours = (AGGREGATOR_QUEUE, NOTIFY_QUEUE, SUBMIT_QUEUE, UNROUTED_QUEUE)
+    return (*map(dead_letter_queue, COMMAND_QUEUES), *COMMAND_QUEUES, *ours)
 
 
 def queue_arguments(queue: str) -> dict[str, Any]:
@@ -107,7 +113,7 @@ def queue_arguments(queue: str) -> dict[str, Any]:
     if queue in COMMAND_QUEUES:
         dead_letters = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": dead_letter_queue(queue)}
         return arguments | {"x-delivery-limit": DELIVERY_LIMIT} | dead_letters
-    if queue in {AGGREGATOR_QUEUE, SUBMIT_QUEUE}:
+    if queue in {AGGREGATOR_QUEUE, NOTIFY_QUEUE, SUBMIT_QUEUE}:
         return arguments | {"x-delivery-limit": DELIVERY_LIMIT}
     return arguments | {"x-max-length": KEPT_MESSAGES, "x-overflow": "drop-head"}
 
