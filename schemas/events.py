@@ -130,6 +130,16 @@ class FindingEvent(Message):
     suggested_action: str
 
 
+class WebhookTest(Message):
+    """Sent to one webhook when somebody asks for it, and published nowhere."""
+
+    schema_version: Literal[1] = 1
+    event_id: str
+    type: Literal["webhook.test"] = "webhook.test"
+    occurred_at: AwareDatetime
+    practice_id: str
+
+
 def subject_keys(event: Mapping[str, Any]) -> tuple[str, ...]:
     """The routing keys of whose event it is, beside the one that is its type."""
     subjects = (("of-practice", event.get("practice_id")), ("of-batch", event.get("batch_id")))

@@ -20,6 +20,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         "trace": ("trace", "trace"),
         "queues": ("queues", "queues"),
         "deadletters": ("deadletters", "app"),
+        "webhooks": ("webhooks", "app"),
         "pause": ("pause", "pause"),
         "resume": ("pause", "resume"),
         "import": ("import_folder", "import_folder"),

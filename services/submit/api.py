@@ -20,6 +20,7 @@ from services.submit import (
     retries,
     stripe_webhooks,
     voids,
+    webhooks,
 )
 from services.submit.auth import Verifier
 from services.submit.console.app import create_console
@@ -41,13 +42,14 @@ def create_app(settings: SubmitSettings) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with open_pool(settings.database_url, process="submit", most=MOST_CONNECTIONS) as pool:
             app.state.pool, app.state.verifier = pool, verifier
+            app.state.environment = settings.environment
             console.state.pool = pool
             yield
 
     app = FastAPI(title="Batchpay", version="1", lifespan=lifespan, redoc_url=None, docs_url=None)
     app.add_middleware(Edge)
     problems.install(app)
-    for module in (batches, approvals, invoices, money, payments, refunds, retries, voids, catalog, health):
+    for module in (batches, approvals, invoices, money, payments, refunds, retries, voids, catalog, webhooks, health):
         app.include_router(module.router)
     app.include_router(stripe_webhooks.router_of(settings))
     app.mount("/console", console)

@@ -24,6 +24,7 @@ class Permission(StrEnum):
     REFUND = "billing:refund"
     APPROVE = "billing:approve"
     CATALOG_WRITE = "catalog:write"
+    WEBHOOKS_WRITE = "webhooks:write"
     OWN_CLIENTS = "own_clients"
 
 

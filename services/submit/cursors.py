@@ -1,12 +1,18 @@
 """Pages over HTTP: one row more than asked for tells whether there is a next page."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Final
 
 from schemas import http
 from services.submit.problems import ProblemError
 from shared.store.paging import BadCursorError, Cursor, Order, read_cursor, write_cursor
 
-Query = http.BatchQuery | http.InvoiceQuery | http.PaymentQuery
+Query = http.BatchQuery | http.InvoiceQuery | http.PaymentQuery | http.WebhookQuery | http.DeliveryQuery
+# Lists with one order only.
+_MADE_FOR: Final[Mapping[type, str]] = MappingProxyType(
+    {http.PaymentQuery: "payments", http.WebhookQuery: "webhooks", http.DeliveryQuery: "deliveries"}
+)
 
 
 def order_of(query: Query) -> Order:
@@ -28,9 +34,9 @@ def order_of(query: Query) -> Order:
                 )
             ],
         ) from error
-    if isinstance(query, http.PaymentQuery):
-        return Order(sort="", descending=False, limit=query.limit + 1, after=after)
-    return Order(sort=query.sort, descending=query.order == "desc", limit=query.limit + 1, after=after)
+    if isinstance(query, http.BatchQuery | http.InvoiceQuery):
+        return Order(sort=query.sort, descending=query.order == "desc", limit=query.limit + 1, after=after)
+    return Order(sort="", descending=False, limit=query.limit + 1, after=after)
 
 
 def next_cursor(cursors: Sequence[Cursor], query: Query) -> str | None:
@@ -41,4 +47,6 @@ def next_cursor(cursors: Sequence[Cursor], query: Query) -> str | None:
 
 
 def _made_for(query: Query) -> str:
-    return "payments" if isinstance(query, http.PaymentQuery) else f"{query.sort} {query.order}"
+    if isinstance(query, http.BatchQuery | http.InvoiceQuery):
+        return f"{query.sort} {query.order}"
+    return _MADE_FOR[type(query)]

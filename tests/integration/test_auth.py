@@ -197,6 +197,13 @@ def test_openapi_documents_every_status_and_refers_only_to_what_it_holds(databas
             "/v1/practices/{practice}/invoices",
             "/v1/practices/{practice}/payment-methods",
             "/v1/practices/{practice}/sessions",
+            "/v1/webhooks",
+            "/v1/webhooks/{webhook}",
+            "/v1/webhooks/{webhook}/deliveries",
+            "/v1/webhooks/{webhook}/disable",
+            "/v1/webhooks/{webhook}/enable",
+            "/v1/webhooks/{webhook}/rotate-secret",
+            "/v1/webhooks/{webhook}/test",
         }
         submit = document["paths"]["/v1/batches"]["post"]
         assert set(submit["responses"]) == {"200", "201", "202", "401", "403", "409", "413", "422", "503"}

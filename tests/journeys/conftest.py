@@ -28,7 +28,7 @@ def broker(own_host: tuple[Servers, RabbitMQ]) -> RabbitMQ:
 
 @pytest.fixture(scope="session")
 def box(own_host: tuple[Servers, RabbitMQ], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
-    with running(own_host[0], tmp_path_factory.mktemp("sandbox")) as box:
+    with running(own_host[0], tmp_path_factory.mktemp("sandbox"), name="dev") as box:
         yield box
 
 
