@@ -95,7 +95,7 @@ def test_a_url_of_our_own_network_and_a_type_that_is_none_are_refused(database_u
         for types in ([], ["payment"], ["*"], ["webhook.test"], ["payment.%"], "payment.*"):
             reply = await caller.post("/v1/webhooks", {"url": URL, "types": types})
             assert (reply.status, reply.body["code"]) == (422, "invalid_request")
-        assert await caller.sql("SELECT FROM subscription") == []
+        assert await caller.sql("SELECT id FROM subscription") == []
 
     keeping(database_url, story)
 
@@ -116,7 +116,7 @@ def test_another_practice_sees_and_touches_nothing(database_url: str) -> None:
         assert (await stranger.get("/v1/webhooks")).body["items"] == []
         assert await caller.sql("SELECT state FROM subscription") == [("active",)]
         assert await caller.sql("SELECT count(*) FROM subscription_secret") == [(1,)]
-        assert await caller.sql("SELECT FROM delivery") == []
+        assert await caller.sql("SELECT id FROM delivery") == []
 
     keeping(database_url, story)
 
