@@ -6,7 +6,9 @@ from typing import Any
 
 Schema = Mapping[str, Any]
 # They describe, they do not promise.
-_WORDS = {"title", "description", "default", "examples", "$schema", "$id", "$defs", "properties", "required"}
+_WORDS = {"title", "description", "default", "examples", "$schema", "$id", "$defs"}
+# They are looked into, wherever they stand.
+_INNER = {"properties", "required", "additionalProperties", "items"}
 
 
 def breaks(released: Schema, current: Schema, *, ours: bool) -> list[str]:
@@ -34,6 +36,16 @@ class _Side:
             return [_Side(self.document, one) for one in self.part["anyOf"]]
         return [self]
 
+    def only_one_with(self, kind: str) -> "_Side | None":
+        """The alternative that is an object, or a list."""
+        found = [one for one in self.alternatives() if kind in one.part]
+        assert len(found) <= 1, f"two alternatives with {kind} cannot be compared"
+        return found[0] if found else None
+
+    @property
+    def items(self) -> "_Side":
+        return _Side(self.document, self.part["items"])
+
     @property
     def properties(self) -> set[str]:
         return set(self.part.get("properties", ()))
@@ -48,16 +60,17 @@ class _Side:
             return {json.dumps(value) for value in self.part["enum"]}
         if "const" in self.part:
             return {json.dumps(self.part["const"])}
-        bounds = {name: value for name, value in self.part.items() if name not in _WORDS}
-        if "items" in bounds:
-            bounds["items"] = sorted(_Side(self.document, bounds["items"]).values())
+        bounds = {name: value for name, value in self.part.items() if name not in _WORDS | _INNER}
         return {json.dumps(bounds, sort_keys=True)}
 
 
 def _compared(released: _Side, current: _Side, path: str, *, ours: bool) -> Iterator[str]:
-    if released.properties and current.properties:
-        yield from _fields(released, current, path, ours=ours)
-        return
+    for kind in ("properties", "items"):
+        pair = released.only_one_with(kind), current.only_one_with(kind)
+        if pair[0] and pair[1] and kind == "properties":
+            yield from _fields(pair[0], pair[1], path, ours=ours)
+        elif pair[0] and pair[1]:
+            yield from _compared(pair[0].items, pair[1].items, f"{path}[]", ours=ours)
     then = {value for one in released.alternatives() for value in one.values()}
     now = {value for one in current.alternatives() for value in one.values()}
     for value in sorted(now - then if ours else then - now):

@@ -86,7 +86,7 @@ def changed(name: str, change: Any) -> tuple[dict[str, Any], dict[str, Any]]:
 def gone(field: str) -> Any:
     def change(schema: dict[str, Any]) -> None:
         del schema["properties"][field]
-        schema["required"] = [name for name in schema["required"] if name != field]
+        schema["required"] = [name for name in schema.get("required", []) if name != field]
 
     return change
 
@@ -104,6 +104,11 @@ def set_to(field: str, **part: Any) -> Any:
         schema["properties"][field] = part
 
     return change
+
+
+def inside(model: str, change: Any) -> Any:
+    """The change of a model that others refer to, in a list or as one of several alternatives."""
+    return lambda schema: change(schema["$defs"][model])
 
 
 SENT, TAKEN = "payment_event.v1.json", "batch_request.v1.json"
@@ -137,6 +142,20 @@ def test_what_receivers_rely_on_may_not_change(change: Any, said: str) -> None:
 )
 def test_what_senders_send_must_still_be_taken(change: Any, said: str) -> None:
     assert said in breaks(*changed(TAKEN, change), ours=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "ours", "said"),
+    [
+        ("batch_answer.v1.json", inside("Fault", gone("fix")), True, ".errors[].fix: is gone"),
+        (TAKEN, inside("InvoiceFilter", gone("client")), False, ".matching.client: is gone"),
+        (TAKEN, inside("ControlTotals", more("colour", required=True)), False, ".control.colour: is required now"),
+        (TAKEN, set_to("invoices", type="array", items={"type": "integer"}), False, ".invoices[]: "),
+    ],
+    ids=["in a list", "one of two", "in an object", "retyped in a list"],
+)
+def test_what_lies_deeper_may_not_change_either(name: str, change: Any, *, ours: bool, said: str) -> None:
+    assert [one for one in breaks(*changed(name, change), ours=ours) if one.startswith(said)]
 
 
 @pytest.mark.parametrize(
