@@ -11,6 +11,7 @@ from pika.adapters.asyncio_connection import AsyncioConnection
 from pika.exceptions import AMQPError
 
 from shared.messaging import topology
+from shared.messaging.properties import text
 from shared.messaging.publish import PERSISTENT
 
 # A process that stops lets what it has begun come to its answer; the rest goes back to the queue.
@@ -145,7 +146,8 @@ class _Link:
         _log.info("ingress_connected", queue=self._queue)
 
     def _deliver(self, _channel: Any, method: Any, properties: Any, body: bytes) -> None:
-        request = Request(body, properties.reply_to, properties.correlation_id, properties.headers or {})
+        reply_to, correlation_id = text(properties.reply_to), text(properties.correlation_id)
+        request = Request(body, reply_to, correlation_id, properties.headers or {})
         task = asyncio.create_task(self._handle(method.delivery_tag, request))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

@@ -2,7 +2,8 @@
 
 A quorum queue whose node dies in the moment of its declaration can stay without a leader for ever. RabbitMQ declares
 it again without a word, refuses every message for it and closes every connection that consumes from it. What queues
-hold is never the only copy: hints are given again and lost events are made up for, so that a new queue costs no work.
+hold is never the only copy of any work: hints are given again and batches are recomputed, so that a new queue costs no
+work. Only webhooks are not told of the events that such a queue held: what events tell can be read over HTTP.
 """
 
 from typing import Any, Final

@@ -13,6 +13,7 @@ from pika.exceptions import AMQPError
 from schemas.commands import CHARGE_QUEUES, REFUND_QUEUE, VOID_QUEUE
 from schemas.events import EVENTS_EXCHANGE, UNROUTED_EXCHANGE
 from schemas.requests import REQUESTS_EXCHANGE, SUBMIT_KEY, SUBMIT_QUEUE
+from shared.messaging import properties
 
 AGGREGATOR_QUEUE: Final = "aggregator.v1"
 NOTIFY_QUEUE: Final = "notify.v1"
@@ -43,6 +44,7 @@ BLOCKED_S: Final = 20
 
 def connection_parameters(amqp_url: str) -> Any:
     """Pika's parameters for the URL, with a heartbeat and a bound on blocked connections unless the URL has its own."""
+    properties.install()
     parts = urlsplit(amqp_url)
     query = {"heartbeat": HEARTBEAT_S, "blocked_connection_timeout": BLOCKED_S, **dict(parse_qsl(parts.query))}
     return pika.URLParameters(urlunsplit(parts._replace(query=urlencode(query))))

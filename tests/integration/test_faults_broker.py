@@ -40,7 +40,8 @@ def take_leader(servers: Servers, queue: str) -> None:
     [
         (QUEUE, "", QUEUE),
         (topology.AGGREGATOR_QUEUE, EVENTS_EXCHANGE, "payment.approved"),
-        (topology.UNROUTED_QUEUE, EVENTS_EXCHANGE, "batch.completed"),
+        (topology.NOTIFY_QUEUE, EVENTS_EXCHANGE, "batch.completed"),
+        (topology.UNROUTED_QUEUE, EVENTS_EXCHANGE, "nobody.asked"),
     ],
 )
 def test_a_queue_without_a_leader_is_made_anew_by_who_publishes_to_it(

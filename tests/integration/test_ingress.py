@@ -1,15 +1,17 @@
 """Batch requests over AMQP."""
 
 import json
+import struct
 from collections.abc import Iterator
 from contextlib import ExitStack
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pika
 import psycopg
 import pytest
 
-from schemas.requests import MOST_REQUEST_BYTES, SUBMIT_QUEUE, RequestAnswer
+from schemas.requests import MOST_REQUEST_BYTES, REQUESTS_EXCHANGE, SUBMIT_KEY, SUBMIT_QUEUE, RequestAnswer
 from shared.crash_points import EXIT_CODE
 from tests.ingress import FIVE, Asker, a_request, answering, ingress
 from tests.rabbitmq_vhost import RabbitMQ
@@ -129,6 +131,29 @@ def test_only_what_a_good_token_came_with_is_told_as_an_event(asker: Asker, data
 def test_an_answer_quotes_no_name_and_no_typed_number(asker: Asker) -> None:
     request = a_request(None, 1500, matching={"client": "Siobhan" * 20}, payment_number="EFT_Siobhan")
     assert "Siobhan" not in json.dumps(asker.ask(request))
+
+
+class MillisecondsAsSeconds(pika.BasicProperties):  # type: ignore[misc]  # pika is untyped
+    """A header whose time lies beyond the year 9999, as an app sends it that counts milliseconds."""
+
+    def encode(self) -> list[bytes]:
+        seconds = struct.pack(">cQ", b"T", 946_684_800)
+        milliseconds = struct.pack(">cQ", b"T", 946_684_800_000)
+        self.headers = {"at": datetime(2000, 1, 1, tzinfo=UTC)}
+        return [piece.replace(seconds, milliseconds) for piece in super().encode()]
+
+
+def test_properties_that_cannot_be_read_block_nothing(asker: Asker, rabbitmq: RabbitMQ) -> None:
+    bodies = [json.dumps(a_request([f"oak-i{n}"], 100 * n, key=f"key-{n}")).encode() for n in (1, 2)]
+    not_text = pika.BasicProperties(reply_to=asker.replies, correlation_id=b"\xff\xfe")
+    too_late = MillisecondsAsSeconds(reply_to=asker.replies, correlation_id="late")
+    for body, properties in zip(bodies, (not_text, too_late), strict=True):
+        asker.channel.basic_publish(REQUESTS_EXCHANGE, SUBMIT_KEY, body, properties)
+    answers = dict(asker.answer() for _ in bodies)
+    assert answers["late"]["type"] == "request.accepted"
+    assert len(answers) == len({answer["batch_id"] for answer in answers.values()}) == 2
+    assert asker.ask(a_request(["oak-i3"], 300, key="after"))["type"] == "request.accepted"
+    eventually(lambda: rabbitmq.depth(SUBMIT_QUEUE) == 0)
 
 
 @pytest.mark.parametrize("reply_to", ["", "gone", "charge.vantage.v1", SUBMIT_QUEUE])

@@ -57,9 +57,9 @@ def test_a_returned_message_is_not_confirmed_and_its_neighbours_are(publisher: P
 
 def test_an_event_that_nobody_wants_is_kept(publisher: Publisher) -> None:
     wanted = Outgoing(EVENTS_EXCHANGE, "payment.approved", b"{}", "1")
-    unwanted = Outgoing(EVENTS_EXCHANGE, "batch.completed", b"{}", "2")
+    unwanted = Outgoing(EVENTS_EXCHANGE, "nobody.asked", b"{}", "2")
     assert publisher.publish([wanted, unwanted]) == [True, True]
-    assert publisher.depth(topology.AGGREGATOR_QUEUE) == 1
+    assert publisher.depth(topology.AGGREGATOR_QUEUE) == publisher.depth(topology.NOTIFY_QUEUE) == 1
     assert publisher.depth(topology.UNROUTED_QUEUE) == 1
 
 
