@@ -13,6 +13,7 @@ import pika
 import psycopg
 import pytest
 from aiohttp import web
+from prometheus_client import REGISTRY
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from schemas.events import EVENTS_EXCHANGE
@@ -29,6 +30,7 @@ from shared.store.subscriptions import Actor
 from tests.submit_service import seed
 from tests.waiting import eventually
 from tests.webhook_receiver import Got, Receiver, always, in_turn, receiving
+from workers.janitor.telling import read_deliveries
 
 Connection = psycopg.Connection[Any]
 OAK, ELM = "oak", "elm"
@@ -252,6 +254,7 @@ def test_a_receiver_that_fails_for_five_days_is_disabled_and_loses_nothing(run: 
         assert audit == ("notify", "webhook.disabled", {"subscription": str(webhook), "why": "failing", "held": 1})
         ground.publish(event(2))
         await ground.until(lambda: ground.states() == {"held": 2}, "what comes is kept")
+        assert await gauges(ground) == {"deliveries_waiting": 0, "oldest_seconds": 0, "subscriptions_disabled": 1}
 
         ground.receiver.answer = always(204)
         async with await psycopg.AsyncConnection.connect(ground.database_url) as connection:
@@ -264,12 +267,24 @@ def test_a_receiver_that_fails_for_five_days_is_disabled_and_loses_nothing(run: 
     run(story)
 
 
+async def gauges(ground: Ground) -> dict[str, float | None]:
+    """What the janitor tells of webhooks."""
+    async with open_pool(ground.database_url, process="test", most=1) as pool:
+        await read_deliveries(pool)
+    names = ("deliveries_waiting", "oldest_seconds", "subscriptions_disabled")
+    return {name: REGISTRY.get_sample_value(f"batchpay_webhook_{name}") for name in names}
+
+
 def test_few_failures_of_a_quiet_practice_do_not_disable(run: Any) -> None:
     async def story(ground: Ground) -> None:
         await ground.subscribe()
         ground.receiver.answer = always(500)
         ground.publish(event(1))
         await ground.until(lambda: recorded(ground) == 1, "the first try is recorded")
+        ground.rows("UPDATE delivery SET created_at = now() - interval '1 hour' RETURNING id")
+        told = await gauges(ground)
+        assert (told["deliveries_waiting"], told["subscriptions_disabled"]) == (0, 0), "it is due later"
+        assert 3600 <= (told["oldest_seconds"] or 0) < 3700
         ground.rows("UPDATE subscription SET failing_since = now() - interval '20 days' RETURNING id")
         ground.due_now()
         await ground.until(lambda: recorded(ground) == 2, "the second try is recorded")
