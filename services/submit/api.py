@@ -19,6 +19,7 @@ from services.submit import (
     refunds,
     retries,
     stripe_webhooks,
+    told,
     voids,
     webhooks,
 )
@@ -59,5 +60,7 @@ def create_app(settings: SubmitSettings) -> FastAPI:
 
 def _openapi(app: FastAPI) -> dict[str, Any]:
     if app.openapi_schema is None:
-        app.openapi_schema = add_problem_schema(get_openapi(title=app.title, version=app.version, routes=app.routes))
+        app.openapi_schema = add_problem_schema(
+            get_openapi(title=app.title, version=app.version, routes=app.routes, webhooks=told.requests.routes)
+        )
     return app.openapi_schema
