@@ -178,6 +178,11 @@ async def replay(
     return count
 
 
+async def hold(connection: Connection, *, limit: int) -> int:
+    """Hold what waits for subscriptions that are not active any more; how many."""
+    return len(await (await connection.execute(_SQL["hold"], {"limit": limit})).fetchall())
+
+
 async def delete_old(connection: Connection, *, kept: timedelta, limit: int) -> int:
     """Delete deliveries that have been done for longer than `kept`, the oldest first; how many."""
     return len(await (await connection.execute(_SQL["delete_old"], {"kept": kept, "limit": limit})).fetchall())

@@ -118,11 +118,11 @@ async def rotate(
 
 
 async def disable(connection: Connection, actor: Actor, subscription: UUID, *, why: Why) -> bool:
-    """Send nothing more, and hold what waits; False if it is not active."""
+    """Send nothing more; False if it is not active. What waits is held, soon."""
     parameters = {**_of(actor), "id": subscription, "why": why}
     row = await (await connection.execute(_SQL["disable"], parameters)).fetchone()
     if row:
-        await _audit(connection, actor, "webhook.disabled", subscription, why=why, held=row[1])
+        await _audit(connection, actor, "webhook.disabled", subscription, why=why)
     return row is not None
 
 

@@ -93,9 +93,9 @@ def _subscriptions() -> dict[str, list[Question]]:
         "subscriptions.add_secret": [
             asked(1, "UPDATE subscription_secret SET expires_at = now()", id=SUBSCRIPTION, secret="whsec_")
         ],
-        "subscriptions.disable": [asked(OPEN_DELIVERIES, **one, by="x", why="asked")],
-        "subscriptions.enable": [asked(1, disabled, **one)],
-        "subscriptions.unsubscribe": [asked(OPEN_DELIVERIES, **one, by="x")],
+        "subscriptions.disable": [asked(1, **one, by="x", why="asked")],
+        "subscriptions.enable": [asked(OPEN_DELIVERIES, disabled, **one)],
+        "subscriptions.unsubscribe": [asked(1, **one, by="x")],
     }
 
 
@@ -127,6 +127,15 @@ def _deliveries() -> dict[str, list[Question]]:
                 last=UUID(int=PAST * IN_A_BATCH),
                 states=["failed", "held"],
             )
+        ],
+        "deliveries.hold": [
+            asked(FEW, limit=1000),
+            asked(
+                OPEN_DELIVERIES,
+                "UPDATE subscription"
+                " SET state = 'disabled', disabled_at = now(), disabled_by = 'x', disabled_why = 'asked'",
+                limit=1000,
+            ),
         ],
         "deliveries.delete_old": [asked(100, kept=30 * DAY, limit=100)],
         "deliveries.backlog": [asked(2 * OPEN_DELIVERIES)],

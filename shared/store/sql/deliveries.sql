@@ -109,6 +109,27 @@ WITH replayed AS (
 )
 SELECT count(*) FROM replayed;
 
+-- name: hold
+-- What waits for a subscription that is not active any more: in steps, as there may be very many.
+WITH RECURSIVE waiting AS (
+  (SELECT subscription_id FROM delivery WHERE state = 'waiting' ORDER BY subscription_id LIMIT 1)
+  UNION ALL
+  SELECT (SELECT d.subscription_id FROM delivery d WHERE d.state = 'waiting' AND d.subscription_id > w.subscription_id
+          ORDER BY d.subscription_id LIMIT 1)
+  FROM waiting w WHERE w.subscription_id IS NOT NULL
+), step AS (
+  SELECT d.id
+  FROM waiting w
+  JOIN subscription s ON s.id = w.subscription_id AND s.state <> 'active'
+  CROSS JOIN LATERAL (
+    SELECT x.id FROM delivery x WHERE x.subscription_id = s.id AND x.state = 'waiting'
+    ORDER BY x.next_try_at, x.id LIMIT %(limit)s FOR UPDATE SKIP LOCKED) d
+  LIMIT %(limit)s
+)
+UPDATE delivery d SET state = 'held', done_at = clock_timestamp()
+FROM step WHERE d.id = step.id AND d.state = 'waiting'
+RETURNING d.id;
+
 -- name: delete_old
 DELETE FROM delivery WHERE id = ANY (ARRAY(
   SELECT id FROM delivery WHERE done_at < statement_timestamp() - %(kept)s::interval

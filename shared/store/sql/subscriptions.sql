@@ -48,24 +48,22 @@ RETURNING expires_at;
 INSERT INTO subscription_secret (subscription_id, secret) VALUES (%(id)s, %(secret)s);
 
 -- name: disable
--- What waits is held: it would otherwise all be sent the moment somebody enables it again, wanted or not.
-WITH disabled AS (
-  UPDATE subscription SET state = 'disabled', disabled_at = clock_timestamp(), disabled_by = %(by)s,
-    disabled_why = %(why)s
-  WHERE id = %(id)s AND practice_id = %(practice_id)s AND state = 'active'
+UPDATE subscription SET state = 'disabled', disabled_at = clock_timestamp(), disabled_by = %(by)s, disabled_why = %(why)s
+WHERE id = %(id)s AND practice_id = %(practice_id)s AND state = 'active'
+RETURNING id;
+
+-- name: enable
+-- What has waited since before is held, as far as it is not yet: it would otherwise all be sent, wanted or not.
+WITH enabled AS (
+  UPDATE subscription
+  SET state = 'active', disabled_at = NULL, disabled_by = NULL, disabled_why = NULL, failures = 0, failing_since = NULL
+  WHERE id = %(id)s AND practice_id = %(practice_id)s AND state = 'disabled'
   RETURNING id
 ), held AS (
   UPDATE delivery d SET state = 'held', done_at = clock_timestamp()
-  FROM disabled WHERE d.subscription_id = disabled.id AND d.state = 'waiting'
-  RETURNING d.id
+  FROM enabled WHERE d.subscription_id = enabled.id AND d.state = 'waiting'
 )
-SELECT id, (SELECT count(*) FROM held) AS held FROM disabled;
-
--- name: enable
-UPDATE subscription
-SET state = 'active', disabled_at = NULL, disabled_by = NULL, disabled_why = NULL, failures = 0, failing_since = NULL
-WHERE id = %(id)s AND practice_id = %(practice_id)s AND state = 'disabled'
-RETURNING id;
+SELECT id FROM enabled;
 
 -- name: unsubscribe
 -- The row stays: it says who was told, and until when.
@@ -74,9 +72,6 @@ WITH deleted AS (
     disabled_by = coalesce(disabled_by, %(by)s), disabled_why = coalesce(disabled_why, 'asked')
   WHERE id = %(id)s AND practice_id = %(practice_id)s AND state <> 'deleted'
   RETURNING id
-), held AS (
-  UPDATE delivery d SET state = 'held', done_at = clock_timestamp()
-  FROM deleted WHERE d.subscription_id = deleted.id AND d.state = 'waiting'
 ), expired AS (
   UPDATE subscription_secret x SET expires_at = clock_timestamp() FROM deleted
   WHERE x.subscription_id = deleted.id AND (x.expires_at IS NULL OR x.expires_at > clock_timestamp())
