@@ -476,7 +476,7 @@ class PaymentRefund(Answer):
     """What asking for a refund did. The processor's own answer shows in the report, later."""
 
     payment: UUID
-    result: Literal["refunding", "already_asked", "not_settled", "disputed", "nothing_to_refund"]
+    result: Literal["refunding", "already_asked", "not_settled", "disputed", "already_refunded", "nothing_to_refund"]
     message: str
 
 
@@ -487,10 +487,21 @@ class BatchRefund(Answer):
     payments: list[PaymentRefund]
 
 
+class PaymentVoid(Answer):
+    """What asking for a void did. The processor's own answer shows in the report, later."""
+
+    payment: UUID
+    result: Literal[
+        "canceled", "marked", "voiding", "already_asked", "too_late", "no_void", "refunding", "nothing_to_void"
+    ]
+    message: str
+
+
 class VoidAnswer(Answer):
-    """How many payments each result was reached for. The processor's own answers show in the report, later."""
+    """What asking did to each payment, and how many payments each result was reached for."""
 
     results: dict[str, int]
+    payments: list[PaymentVoid]
 
 
 EventType = Annotated[

@@ -17,6 +17,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
         "history": ("history", "history"),
         "report": ("report", "report"),
         "void": ("void", "void"),
+        "refund": ("refund", "refund"),
         "trace": ("trace", "trace"),
         "queues": ("queues", "queues"),
         "deadletters": ("deadletters", "app"),

@@ -2,7 +2,7 @@
 
 import csv
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Annotated, Any, Final
 
 import typer
@@ -29,7 +29,7 @@ def report(
     """Print every payment of a batch with its state and the reason."""
     if as_csv and as_json:
         raise typer.BadParameter("give one of --csv and --json")
-    payments = _payments(batch)
+    payments = payments_of(f"batches/{api.name(batch)}")
     if as_json:
         print_json(list(payments))
     elif as_csv:
@@ -37,13 +37,19 @@ def report(
         writer.writerow(_COLUMNS)
         writer.writerows([_plain(cell) for cell in _cells(payment)] for payment in payments)
     else:
-        print_table([_cells(payment) for payment in payments], columns=_COLUMNS, right=frozenset({"Amount"}))
+        print_payments(payments)
 
 
-def _payments(batch: str) -> Iterator[dict[str, Any]]:
+def print_payments(payments: Iterable[dict[str, Any]]) -> None:
+    """A line for each payment."""
+    print_table([_cells(payment) for payment in payments], columns=_COLUMNS, right=frozenset({"Amount"}))
+
+
+def payments_of(path: str) -> Iterator[dict[str, Any]]:
+    """Every payment of the batch at `path`."""
     query: dict[str, str | int] = {"limit": MOST_ROWS_OF_REPORT}
     while True:
-        page = api.get(f"batches/{api.name(batch)}/payments", **query)
+        page = api.get(f"{path}/payments", **query)
         yield from page["items"]
         if page["next_cursor"] is None:
             return

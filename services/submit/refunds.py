@@ -61,7 +61,8 @@ async def refund_payment(payment: UUID, caller: Refunder, pool: Pool) -> http.Pa
 
 
 def _answer(asked: RefundAsked) -> http.PaymentRefund:
-    return http.PaymentRefund(payment=asked.payment_id, result=asked.result.value, message=words(asked.result).what)
+    said = words(asked.result)
+    return http.PaymentRefund(payment=asked.payment_id, result=asked.result.value, message=f"{said.what} {said.fix}")
 
 
 def _refused(result: RefundResult) -> ProblemError:

@@ -1,5 +1,7 @@
 """Routes that ask for voids."""
 
+from collections import Counter
+from collections.abc import Sequence
 from uuid import UUID
 
 from fastapi import APIRouter
@@ -9,6 +11,7 @@ from services.submit.batches import BatchId, visible_batch
 from services.submit.caller import Pool, Voider
 from services.submit.documented import problems
 from services.submit.problems import ProblemError, not_found
+from shared.domain.voiding import words
 from shared.store import report, voids
 from shared.store.voids import VoidAsked
 
@@ -17,7 +20,7 @@ router = APIRouter(prefix="/v1", tags=["voids"])
 
 @router.post("/batches/{batch}/void", status_code=202, responses=problems(404))
 async def void_batch(batch: BatchId, caller: Voider, pool: Pool) -> http.VoidAnswer:
-    """Ask for a void of everything in the batch that can still be voided. Asking again changes nothing more."""
+    """Ask for a void of every payment of the batch that can still be voided. Asking again changes nothing more."""
     async with pool.connection() as connection:
         found = await visible_batch(connection, caller.scope, batch)
     if caller.scope.own_clients:
@@ -26,15 +29,16 @@ async def void_batch(batch: BatchId, caller: Voider, pool: Pool) -> http.VoidAns
             "batch_void_not_allowed",
             "You see only your own clients, so you cannot void a whole batch. Void the payments one by one.",
         )
-    return _answer(
-        await voids.request_batch_void(
-            pool,
-            practice_id=caller.scope.practice_id,
-            batch_id=found.id,
-            actor=caller.subject,
-            source=caller.source,
-        )
+    asked = await voids.request_batch_void(
+        pool,
+        practice_id=caller.scope.practice_id,
+        batch_id=found.id,
+        actor=caller.subject,
+        source=caller.source,
     )
+    if asked is None:
+        raise not_found()
+    return _answer(asked)
 
 
 @router.post("/payments/{payment}/void", status_code=202, responses=problems(404))
@@ -43,18 +47,24 @@ async def void_payment(payment: UUID, caller: Voider, pool: Pool) -> http.VoidAn
     async with pool.connection() as connection:
         if await report.payment(connection, caller.scope, payment_id=payment) is None:
             raise not_found()
-    return _answer(
-        await voids.request_payment_void(
-            pool,
-            practice_id=caller.scope.practice_id,
-            payment_id=payment,
-            actor=caller.subject,
-            source=caller.source,
-        )
+    asked = await voids.request_payment_void(
+        pool,
+        practice_id=caller.scope.practice_id,
+        payment_id=payment,
+        actor=caller.subject,
+        source=caller.source,
+    )
+    if asked is None:
+        raise not_found()
+    return _answer([asked])
+
+
+def _answer(asked: Sequence[VoidAsked]) -> http.VoidAnswer:
+    return http.VoidAnswer(
+        results=dict(Counter(one.result.value for one in asked)), payments=[_of_payment(one) for one in asked]
     )
 
 
-def _answer(asked: VoidAsked) -> http.VoidAnswer:
-    if not asked.found:
-        raise not_found()
-    return http.VoidAnswer(results={result.value: count for result, count in asked.results.items()})
+def _of_payment(asked: VoidAsked) -> http.PaymentVoid:
+    said = words(asked.result)
+    return http.PaymentVoid(payment=asked.payment_id, result=asked.result.value, message=f"{said.what} {said.fix}")

@@ -19,7 +19,8 @@ class RefundResult(StrEnum):
     ALREADY_ASKED = "already_asked"
     NOT_SETTLED = "not_settled"  # void it instead, or wait
     DISPUTED = "disputed"  # the client's bank takes the money back already
-    NOTHING_TO_REFUND = "nothing_to_refund"  # no money was taken, or it is back already
+    ALREADY_REFUNDED = "already_refunded"
+    NOTHING_TO_REFUND = "nothing_to_refund"  # no money was taken, or it was voided
 
 
 _WORDS: Mapping[RefundResult, Words] = MappingProxyType(
@@ -30,6 +31,7 @@ _WORDS: Mapping[RefundResult, Words] = MappingProxyType(
         RefundResult.DISPUTED: Words(
             "The client disputes the charge at the bank.", "Answer the dispute in the processor's dashboard."
         ),
+        RefundResult.ALREADY_REFUNDED: Words("It is refunded already.", "There is nothing to do."),
         RefundResult.NOTHING_TO_REFUND: Words("No money of this payment is kept.", "There is nothing to do."),
     }
 )
@@ -64,7 +66,9 @@ def result_of_asking(state: State, *, disputed: bool) -> RefundResult:
             return RefundResult.ALREADY_ASKED
         case State.QUEUED | State.SENDING | State.UNKNOWN | State.PROCESSING | State.APPROVED | State.VOIDING:
             return RefundResult.NOT_SETTLED
-        case State.DECLINED | State.FAILED | State.SKIPPED | State.CANCELED | State.VOIDED | State.REFUNDED:
+        case State.REFUNDED:
+            return RefundResult.ALREADY_REFUNDED
+        case State.DECLINED | State.FAILED | State.SKIPPED | State.CANCELED | State.VOIDED:
             return RefundResult.NOTHING_TO_REFUND
         case _:
             assert_never(state)

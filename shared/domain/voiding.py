@@ -1,12 +1,15 @@
 """Void: what asking does to a payment in each state, and what the void's answers and looks do. Pure."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any, assert_never
 from uuid import UUID
 
 from shared.domain import claiming, returning, schedule
 from shared.domain.answers import NotExecuted, Seen, Sighting, Unknown, VoidAnswer, VoidConfirmed, VoidRefused
+from shared.domain.eligibility import Words
 from shared.domain.payment import Event, State
 from shared.domain.reasons import Reason
 from shared.domain.returning import RELEASED
@@ -22,8 +25,29 @@ class VoidResult(StrEnum):
     MARKED = "marked"  # on its way: voided as soon as the outcome is known
     VOIDING = "voiding"  # asked of the processor
     ALREADY_ASKED = "already_asked"
-    TOO_LATE = "too_late"  # settled, or the processor has no void: refund instead
+    TOO_LATE = "too_late"  # settled: refund instead
+    NO_VOID = "no_void"  # the processor has none: refund instead
+    REFUNDING = "refunding"  # a refund is asked for already
     NOTHING_TO_VOID = "nothing_to_void"  # no money was taken, or it is back already
+
+
+_WORDS: Mapping[VoidResult, Words] = MappingProxyType(
+    {
+        VoidResult.CANCELED: Words("It was taken out before it was sent.", "There is nothing to do."),
+        VoidResult.MARKED: Words("The charge is on its way.", "It is voided as soon as its outcome is known."),
+        VoidResult.VOIDING: Words("The void is asked for.", "Wait for the processor's answer."),
+        VoidResult.ALREADY_ASKED: Words("The void is asked for already.", "Wait for the processor's answer."),
+        VoidResult.TOO_LATE: Words("Too late: the charge is settled.", "Refund it instead."),
+        VoidResult.NO_VOID: Words("Stripe takes the money at once: there is no void.", "Refund it instead."),
+        VoidResult.REFUNDING: Words("Too late: its refund is asked for already.", "Wait for the processor's answer."),
+        VoidResult.NOTHING_TO_VOID: Words("No money of this payment is kept.", "There is nothing to do."),
+    }
+)
+
+
+def words(result: VoidResult) -> Words:
+    """What asking did, and what a person can do now."""
+    return _WORDS[result]
 
 
 def ask(payment: Payment, *, by: str, now: datetime) -> tuple[VoidResult, Step | None]:
@@ -41,8 +65,11 @@ def ask(payment: Payment, *, by: str, now: datetime) -> tuple[VoidResult, Step |
             return VoidResult.VOIDING, step(payment, Event.REQUEST_VOID, State.VOIDING, **marks, next_check_at=later)
         case State.VOIDING:
             return VoidResult.ALREADY_ASKED, None
-        case State.APPROVED | State.SURPLUS | State.SETTLED | State.PROCESSING | State.REFUNDING:
-            return VoidResult.TOO_LATE, None
+        case State.APPROVED | State.SURPLUS | State.SETTLED | State.PROCESSING:
+            has_void = payment.processor is ProcessorName.VANTAGE
+            return VoidResult.TOO_LATE if has_void else VoidResult.NO_VOID, None
+        case State.REFUNDING:
+            return VoidResult.REFUNDING, None
         case State.DECLINED | State.FAILED | State.SKIPPED | State.CANCELED | State.VOIDED | State.REFUNDED:
             return VoidResult.NOTHING_TO_VOID, None
         case _:

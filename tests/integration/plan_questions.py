@@ -124,7 +124,7 @@ def _sweeps() -> dict[str, list[Question]]:
         "sweep.look_now": [asked(UNSETTLED)],
         "void.mark_batch": [asked(1, batch_id=RUNNING_BATCH, practice_id=PRACTICE, by="person-1")],
         "void.payment_batch": [asked(1, payment_id=QUEUED[0], practice_id=PRACTICE)],
-        "void.beyond_asking": [asked(LIVE_PAYMENTS, batch_id=RUNNING_BATCH)],
+        "void.of_batch": [asked(1000, batch_id=RUNNING_BATCH, after=UUID(int=0), limit=1000)],
         "void.unfinished_voids": [asked(LIVE_PAYMENTS)],
         "refund.of_batch": [
             asked(IN_A_BATCH, batch_id=PAST_BATCH, practice_id=PRACTICE, after=UUID(int=0), limit=1000)

@@ -1,4 +1,4 @@
-"""Billing from the command line: submit, status, history, report, void; each against the real service."""
+"""Billing from the command line: submit, status, history, report, void, refund; each against the real service."""
 
 import asyncio
 import csv
@@ -7,8 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from uuid import UUID
 
+import psycopg
 import pytest
 
+from tests import builders
 from tests.aggregating import aggregated
 from tests.command_line import Ended, batchpay
 from tests.submit_service import Caller, bearer, seed, with_service
@@ -54,14 +56,39 @@ def test_a_batch_is_submitted_followed_reported_and_voided(url: str, tmp_path: P
             ("INV-2", "2.00", "queued"),
             ("INV-3", "3.00", "queued"),
         ]
-        assert call("void", rows[0]["Payment"], "--yes").out.split() == ["1", "canceled"]
-        assert call("void", "BP-1001", "--yes", "--json").json == {"results": {"canceled": 2}}
+        one = call("void", rows[0]["Payment"], "--yes", "--wait").out
+        assert "      1 canceled: It was taken out before it was sent. There is nothing to do.\n" in one
+        assert ("INV-1" in one, "INV-2" in one) == (True, False)
+        rest = call("void", "BP-1001", "--yes", "--json").json
+        assert rest["results"] == {"canceled": 2, "nothing_to_void": 1}
+        assert [(each["payment"], each["result"]) for each in rest["payments"]] == [
+            (rows[0]["Payment"], "nothing_to_void"),
+            (rows[1]["Payment"], "canceled"),
+            (rows[2]["Payment"], "canceled"),
+        ]
         assert [row["state"] for row in call("report", "BP-1001", "--json").json] == ["canceled"] * 3
         aggregated(url, UUID(shown["id"]))
         done = call("status", shown["id"])
         assert (done.code, "voided, posted" in done.out) == (0, True)
 
     at_a_shell(url, story)
+
+
+def test_a_settled_batch_is_refunded_where_a_void_is_too_late(url: str) -> None:
+    def story(call: Batchpay) -> None:
+        call("submit", "oak", "--matching", "invoice=INV-1", "--yes")
+        (row,) = call("report", "BP-1001", "--json").json
+        early = call("refund", row["id"], "--yes")
+        assert (early.code, "not settled yet. Void it instead" in early.err) == (1, True)
+        with psycopg.connect(url) as connection:
+            builders.paid(connection, row["id"])
+        assert "1 too late: Too late: the charge is settled. Refund it instead." in call("void", "BP-1001", "--yes").out
+        asked = call("refund", "BP-1001", "--yes", "--json").json
+        assert asked["results"] == {"refunding": 1}
+        again = call("refund", "BP-1001", "--yes").out
+        assert again == "      1 already asked: The refund is asked for already. Wait for the processor's answer.\n"
+
+    at_a_shell(url, story, token=bearer(permissions=("billing", "billing:void", "billing:refund")))
 
 
 def test_everything_or_what_matches_can_be_submitted(url: str) -> None:

@@ -313,9 +313,9 @@ def test_a_batch_and_a_payment_can_be_voided_before_they_are_sent(url: str) -> N
         await caller.submit(FIVE, 1500)
         rows = (await caller.get("/v1/batches/BP-1001/payments")).body["items"]
         one = await caller.post(f"/v1/payments/{rows[0]['id']}/void")
-        assert (one.status, one.body) == (202, {"results": {"canceled": 1}})
+        assert (one.status, one.body["results"]) == (202, {"canceled": 1})
         rest = await caller.post("/v1/batches/bp-1001/void")
-        assert (rest.status, rest.body["results"]["canceled"]) == (202, 4)
+        assert (rest.status, rest.body["results"]) == (202, {"canceled": 4, "nothing_to_void": 1})
         timeline = (await caller.get(f"/v1/payments/{rows[0]['id']}")).body
         assert timeline["payment"]["state"] == "canceled"
         assert timeline["payment"]["reason"]["message"] == "Taken out before charging."

@@ -68,10 +68,10 @@ def test_a_batch_is_refunded_payment_by_payment_and_twice_changes_nothing(
     practice = journey(processor)
     with settled(practice, clients=3) as batch:
         assert practice.refund(batch) == {"refunding": 3}
-        assert set(practice.refund(batch)) <= {"already_asked", "nothing_to_refund"}
+        assert set(practice.refund(batch)) <= {"already_asked", "already_refunded"}
         practice.until(batch, {"refunded": 3})
         assert len(practice.moved_back("refund")) == 3
-        assert practice.refund(batch) == {"nothing_to_refund": 3}
+        assert practice.refund(batch) == {"already_refunded": 3}
 
 
 # --- 5: a refund marked failed by a timer and then repeated -----------------------------------------------------------

@@ -26,7 +26,7 @@ from tests.snapshots import NOW, a_payment
         (State.SKIPPED, RefundResult.NOTHING_TO_REFUND),
         (State.CANCELED, RefundResult.NOTHING_TO_REFUND),
         (State.VOIDED, RefundResult.NOTHING_TO_REFUND),
-        (State.REFUNDED, RefundResult.NOTHING_TO_REFUND),
+        (State.REFUNDED, RefundResult.ALREADY_REFUNDED),
     ],
 )
 def test_only_what_is_settled_is_refunded(state: State, result: RefundResult) -> None:

@@ -48,7 +48,7 @@ def answer(given_answer: VoidAnswer, token: UUID = TOKEN) -> Step | None:
         (State.VOIDING, VoidResult.ALREADY_ASKED, None),
         (State.PROCESSING, VoidResult.TOO_LATE, None),
         (State.SETTLED, VoidResult.TOO_LATE, None),
-        (State.REFUNDING, VoidResult.TOO_LATE, None),
+        (State.REFUNDING, VoidResult.REFUNDING, None),
         (State.DECLINED, VoidResult.NOTHING_TO_VOID, None),
         (State.FAILED, VoidResult.NOTHING_TO_VOID, None),
         (State.SKIPPED, VoidResult.NOTHING_TO_VOID, None),
@@ -66,6 +66,12 @@ def test_trace_16_asking_does_something_in_every_state(state: State, result: Voi
         assert (step.after.void_requested_at, step.after.void_requested_by) == (NOW, "user-1")
 
 
+def test_every_result_has_words_and_what_is_too_late_names_the_refund() -> None:
+    assert all(voiding.words(result).what and voiding.words(result).fix for result in VoidResult)
+    for result in (VoidResult.TOO_LATE, VoidResult.NO_VOID):
+        assert voiding.words(result).fix == "Refund it instead."
+
+
 @pytest.mark.parametrize("state", [State.SENDING, State.UNKNOWN])
 def test_asking_twice_while_charging_marks_once(state: State) -> None:
     _, step = voiding.ask(a_payment(state), by="user-1", now=NOW)
@@ -75,7 +81,8 @@ def test_asking_twice_while_charging_marks_once(state: State) -> None:
 
 def test_stripe_has_no_void_but_a_queued_payment_can_be_taken_out() -> None:
     stripe = {"processor": ProcessorName.STRIPE}
-    assert voiding.ask(a_payment(State.APPROVED, **stripe), by="u", now=NOW)[0] is VoidResult.TOO_LATE
+    for state in (State.PROCESSING, State.SETTLED, State.SURPLUS):
+        assert voiding.ask(a_payment(state, **stripe), by="u", now=NOW) == (VoidResult.NO_VOID, None)
     assert voiding.ask(a_payment(State.QUEUED, **stripe), by="u", now=NOW)[0] is VoidResult.CANCELED
 
 

@@ -12,11 +12,8 @@ RETURNING id;
 -- name: payment_batch
 SELECT batch_id FROM payment WHERE id = %(payment_id)s AND practice_id = %(practice_id)s;
 
--- name: beyond_asking
-SELECT
-  count(*) FILTER (WHERE state IN ('settled', 'processing', 'refunding') OR (state = 'approved' AND processor <> 'vantage')),
-  count(*) FILTER (WHERE state = 'voiding' OR (state IN ('sending', 'unknown') AND void_requested_at IS NOT NULL))
-FROM payment WHERE batch_id = %(batch_id)s;
+-- name: of_batch
+SELECT id FROM payment WHERE batch_id = %(batch_id)s AND id > %(after)s ORDER BY id LIMIT %(limit)s;
 
 -- name: unfinished_voids
 -- Batches whose void was asked for and did not reach every payment: the asking process died.
