@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from shared.domain import money
 from shared.domain.finding_kinds import suggestion
 from shared.settings import Settings
 from shared.store import findings
@@ -70,7 +71,14 @@ def show(found: list[Listed]) -> None:
     if not found:
         console.print("Nothing is open.")
         return
-    table = Table("Finding", "Kind", "What", "What to do")
+    table = Table("Finding", "Kind", "Payment", "What", "What to do")
     for one in found:
-        table.add_row(str(one.id), one.kind, one.detail, suggestion(one.kind))
+        table.add_row(str(one.id), one.kind, payment_of(one), one.detail, suggestion(one.kind))
     console.print(table)
+
+
+def payment_of(found: Listed) -> str:
+    """Which of our payments it is about, in a person's words."""
+    if found.amount_minor is None or found.currency is None:
+        return "none of ours"
+    return f"{found.batch}, {found.invoice}, {money.words(found.amount_minor, found.currency)}"

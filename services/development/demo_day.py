@@ -7,11 +7,12 @@ from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
+from uuid import UUID
 
 import psycopg
 from rich.console import Console
 
-from services.development.day_result import DayResult, read_result
+from services.development.day_result import DayResult, read_result, show_money
 from services.development.demo import Practice, look_now
 from services.development.sandbox import Sandbox, call, sandbox
 from services.development.servers import Servers
@@ -23,6 +24,8 @@ from shared.domain.words import ProcessorName
 from shared.store.statements import load
 
 _POLL_S: Final = 0.2
+# A whole day in a minute: what waits for the janitor waits for less than its usual second.
+_SWEEP_EVERY_S: Final = "0.25"
 # Many times what the day needs: reaching it means that something hangs.
 _GIVE_UP_S: Final = 240.0
 _MINUTE: Final = timedelta(minutes=1)
@@ -44,7 +47,10 @@ def day_sandbox(servers: Servers, *, vault: Path, run_directory: Path) -> Iterat
     secret = f"whsec_{secrets.token_hex(16)}"
 
     def settings(_common: Mapping[str, str]) -> Mapping[str, Mapping[str, str]]:
-        return {"submit": {"BATCHPAY_STRIPE_WEBHOOK_SECRET": secret}}
+        return {
+            "submit": {"BATCHPAY_STRIPE_WEBHOOK_SECRET": secret},
+            "janitor": {"BATCHPAY_SWEEP_EVERY_S": _SWEEP_EVERY_S},
+        }
 
     with sandbox(servers, vault=vault, run_directory=run_directory, name="day", settings=settings) as box:
         box.control(STRIPE, "faults", {"event": "webhooks", "url": f"{box.api_url}/webhooks/stripe", "secret": secret})
@@ -67,6 +73,7 @@ def run(box: Sandbox, *, console: Console) -> DayResult:
     day.happens_outside()
     day.clock_is(cut_off(day.day + timedelta(days=2)) + REPORT_DELAY + _MINUTE)
     day.reconcile()
+    show_money(day.money(), console)
     return read_result(box.database_url, {name: box.control(name, "ledger")["entries"] for name in ProcessorName})
 
 
@@ -199,26 +206,23 @@ class _Day:
 
     def reconcile(self) -> None:
         """Compare every day that the processors' clocks have shown, as each of them counts days."""
-        for practice in self._practices:
-            days = sorted({day_of(practice.processor, moment) for moment, _ in self._moments})
-            for day in days[:-1]:
-                self._compare(practice, day)
-
-    def _compare(self, practice: Practice, day: date) -> None:
-        sql = load("reconciliations")
         with psycopg.connect(self._box.database_url, autocommit=True) as connection:
-            asked = connection.execute(sql["ask"], {"practice": practice.id, "day": day, "asked_by": "demo"}).fetchone()
-            assert asked
+            asked = [
+                (practice, day, _ask_comparison(connection, practice, day))
+                for practice in self._practices
+                for day in sorted({day_of(practice.processor, moment) for moment, _ in self._moments})[:-1]
+            ]
+            for practice, day, comparison in asked:
+                _, failure, complete, lines, caught_up = _comparison(connection, comparison)
+                said = failure or _compared(lines, caught_up) + ("" if complete else ", not complete")
+                self._console.print(f"  {practice.name}: books of {day:%A, %B %-d} compared: {said}")
 
-            def answer() -> tuple[Any, ...] | None:
-                return connection.execute(sql["answer_of"], {"id": asked[0]}).fetchone()
-
-            _until(lambda: bool((row := answer()) and row[0]), f"{practice.name}'s {day} is compared")
-            row = answer()
-        assert row
-        _, failure, complete, lines, caught_up = row
-        said = failure or f"{lines} lines, {caught_up} caught up" + ("" if complete else ", not complete")
-        self._console.print(f"  {practice.name}: books of {day} compared: {said}")
+    def money(self) -> list[tuple[str, str, dict[str, Any]]]:
+        """What each batch brought, by its practice and number."""
+        return [
+            (practice.name, batch["number"], self._api(practice, f"batches/{batch['id']}/money"))
+            for practice, batch in sorted(self._batches, key=lambda one: (one[0].name, one[1]["number"]))
+        ]
 
     # --- asking -------------------------------------------------------------------------------------------------------
 
@@ -245,6 +249,34 @@ class _Day:
     def _api(self, practice: Practice, path: str, body: Any = None, **headers: str) -> Any:
         authorization = {"Authorization": f"Bearer {practice.token}"}
         return call(f"{self._box.api_url}/v1/{path}", body, headers=authorization | headers)
+
+
+def _ask_comparison(connection: psycopg.Connection, practice: Practice, day: date) -> UUID:
+    asked = connection.execute(
+        load("reconciliations")["ask"], {"practice": practice.id, "day": day, "asked_by": "demo"}
+    ).fetchone()
+    assert asked
+    found: UUID = asked[0]
+    return found
+
+
+def _comparison(connection: psycopg.Connection, asked: UUID) -> tuple[Any, ...]:
+    """The answer to a comparison, waited for."""
+
+    def answer() -> tuple[Any, ...] | None:
+        return connection.execute(load("reconciliations")["answer_of"], {"id": asked}).fetchone()
+
+    _until(lambda: bool((row := answer()) and row[0]), "the books are compared")
+    row = answer()
+    assert row
+    return row
+
+
+def _compared(lines: int, caught_up: int) -> str:
+    shown = f"{lines} line" + ("" if lines == 1 else "s")
+    if not caught_up:
+        return shown
+    return f"{shown}, {caught_up} payment{'' if caught_up == 1 else 's'} corrected by {'it' if lines == 1 else 'them'}"
 
 
 def _until(condition: Callable[[], bool], what: str) -> None:

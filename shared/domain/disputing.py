@@ -1,5 +1,6 @@
 """Disputes: a flag of the payment, not a state of it. Whoever says first that one is closed is believed."""
 
+from shared.domain import money
 from shared.domain.books import Dispute, Standing
 from shared.domain.finding_kinds import Kind
 from shared.domain.payment import Event
@@ -10,7 +11,8 @@ from shared.domain.snapshot import Attempt, Payment, Step, step
 def disputed(payment: Payment, attempt: Attempt, dispute: Dispute, *, was: Standing | None) -> Step | None:
     """What a dispute does to its payment; `was` is how it stood when it was seen last."""
     if was is None:
-        reason = f"{dispute.processor_ref}: the client's bank took {dispute.amount_minor} back"
+        taken = money.words(dispute.amount_minor, payment.currency)
+        reason = f"{dispute.processor_ref}: the client's bank took {taken} back"
         return under_review(payment, attempt, Kind.CHARGEBACK, reason)
     if was is not Standing.OPEN or dispute.standing is Standing.OPEN:
         return None

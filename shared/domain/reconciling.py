@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
-from shared.domain import sightings
+from shared.domain import money, sightings
 from shared.domain.answers import Seen, Sighting
 from shared.domain.books import Line, Move
 from shared.domain.finding_kinds import Kind
@@ -85,13 +85,13 @@ def match(lines: Iterable[Line], known: Iterable[Known]) -> Matched:
     return Matched(shown=[Shown(one, tuple(rows)) for one, rows in shown.values()], strangers=strangers)
 
 
-def stranger(line: Line) -> Finding | None:
+def stranger(line: Line, *, currency: str) -> Finding | None:
     """Money that moved without us. Money back is found with its charge: alone it says nothing new."""
     if line.move is not Move.CHARGE:
         return None
     kind = Kind.FORGOTTEN_CHARGE if named_by(line.reference) else Kind.OUTSIDE_CHARGE
     bears = f", reference {line.reference}" if line.reference else ""
-    return Finding(kind=kind, detail=f"{line.charge_ref} took {line.amount_minor}{bears}")
+    return Finding(kind=kind, detail=f"{line.charge_ref} took {money.words(line.amount_minor, currency)}{bears}")
 
 
 def differs(shown: Shown) -> bool:
@@ -110,7 +110,8 @@ def caught_up(shown: Shown, payment: Payment, attempt: Attempt, *, now: datetime
     """What follows for a locked payment from lines that differ: the step of the normal path, or a review."""
     taken_minor = _charged_otherwise(shown)
     if taken_minor is not None:
-        reason = f"the books show {taken_minor} for {attempt.reference}, we sent {attempt.amount_minor}"
+        shown_words, sent_words = (money.words(each, payment.currency) for each in (taken_minor, attempt.amount_minor))
+        reason = f"the books show {shown_words} for {attempt.reference}, we sent {sent_words}"
         return under_review(payment, attempt, Kind.AMOUNT_DIFFERS, reason)
     seen = _seen(shown)
     sighting = Sighting(
@@ -131,7 +132,8 @@ def caught_up(shown: Shown, payment: Payment, attempt: Attempt, *, now: datetime
 
 
 def _given_back_in_part(shown: Shown, payment: Payment, attempt: Attempt, settled: Step | None) -> Step | None:
-    reason = f"{_returned_minor(shown)} of {attempt.amount_minor} was given back for {attempt.reference}"
+    returned, whole = (money.words(each, payment.currency) for each in (_returned_minor(shown), attempt.amount_minor))
+    reason = f"{returned} of {whole} was given back for {attempt.reference}"
     if settled is None:
         return under_review(payment, attempt, Kind.PARTIAL_REFUND, reason)
     after = settled.after._replace(review_reason=also(settled.after, reason))

@@ -38,10 +38,16 @@ class Untold:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
+    """The payment's batch, invoice and amount are None where the finding is about none of ours."""
+
     id: UUID
     kind: str
     detail: str
     payment_id: UUID | None
+    batch: str | None
+    invoice: str | None
+    amount_minor: int | None
+    currency: str | None
     created_at: datetime
     resolved_at: datetime | None
 

@@ -35,6 +35,7 @@ class Run:
     account: str
     day: date
     planned: bool
+    currency: str
 
 
 @dataclass(frozen=True, slots=True)

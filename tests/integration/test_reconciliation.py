@@ -135,7 +135,7 @@ def test_a_charge_that_is_not_ours_is_found_once(
         )
         assert await compare(ground) == [kind]
         assert await compare(ground) == [kind]
-        assert "777" in ground.findings()[0][1]
+        assert "$7.77" in ground.findings()[0][1]
         assert ground.told().count("finding.opened") == 1
 
     on_ground(name, database_url, story)
@@ -166,7 +166,7 @@ def test_a_part_that_was_given_back_outside_is_put_before_people(name: Processor
         for _ in range(2):
             assert await compare(ground, later) == ["partial_refund"]
         assert lost.state == "settled"
-        assert "500 of 12500" in lost.payment()["review_reason"]
+        assert "$5.00 of $125.00" in lost.payment()["review_reason"]
 
     on_ground(name, database_url, story)
 

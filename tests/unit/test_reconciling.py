@@ -98,7 +98,7 @@ def test_a_stranger_with_a_reference_of_ours_was_forgotten() -> None:
     assert named_by(reference) == (UUID(int=5), 2)
     assert named_by("INV-17") is None
     forgotten = Line(move=Move.CHARGE, reference=reference, charge_ref="r", own_ref="r", amount_minor=1)
-    found = [stranger(line) for line in (CHARGE, forgotten, REFUND)]
+    found = [stranger(line, currency="USD") for line in (CHARGE, forgotten, REFUND)]
     assert [one and one.kind for one in found] == [Kind.OUTSIDE_CHARGE, Kind.FORGOTTEN_CHARGE, None]
 
 

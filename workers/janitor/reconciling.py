@@ -72,7 +72,7 @@ async def reconcile(run: Run, *, janitor: Janitor) -> None:
 async def _answer(run: Run, books: DayBooks, matched: Matched, *, caught_up: int, janitor: Janitor) -> None:
     async with janitor.pool.connection() as connection:
         for line in matched.strangers:
-            finding = reconciling.stranger(line)
+            finding = reconciling.stranger(line, currency=run.currency)
             if finding:
                 subject = f"{run.processor} {run.account} {line.own_ref}"
                 await findings.open_stranger(connection, finding, practice_id=run.practice_id, subject=subject)

@@ -30,8 +30,13 @@ posted AS (
 SELECT pg_notify('batchpay_outbox', '');
 
 -- name: listed
-SELECT f.id, f.kind, f.detail, f.payment_id, f.created_at, f.resolved_at
-FROM finding f JOIN practice pr ON pr.id = f.practice_id
+SELECT f.id, f.kind, f.detail, f.payment_id, 'BP-' || b.number AS batch, i.number AS invoice, p.amount_minor, p.currency,
+  f.created_at, f.resolved_at
+FROM finding f
+JOIN practice pr ON pr.id = f.practice_id
+LEFT JOIN payment p ON p.id = f.payment_id
+LEFT JOIN batch b ON b.id = p.batch_id
+LEFT JOIN invoice i ON i.id = p.invoice_id
 WHERE pr.external_id = %(practice)s AND (%(all)s OR f.resolved_at IS NULL)
 ORDER BY f.id;
 

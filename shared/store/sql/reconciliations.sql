@@ -25,8 +25,8 @@ WITH due AS MATERIALIZED (
   FOR UPDATE SKIP LOCKED
 )
 UPDATE reconciliation r SET next_try_at = clock_timestamp() + %(again)s::interval
-FROM due d WHERE r.id = d.id
-RETURNING r.id, r.practice_id, r.processor, r.account, r.day, r.planned;
+FROM due d, practice p WHERE r.id = d.id AND p.id = r.practice_id
+RETURNING r.id, r.practice_id, r.processor, r.account, r.day, r.planned, p.currency;
 
 -- name: answer
 UPDATE reconciliation SET
