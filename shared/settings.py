@@ -34,6 +34,13 @@ class SubmitSettings(Settings):
     jwt_jwks_url: str | None = None
     jwt_issuer: str | None = None
     jwt_audience: str = "batchpay"
+
+
+class WebhookSettings(Settings):
+    """The receiver of the processors' webhooks."""
+
+    webhook_host: str = "127.0.0.1"
+    webhook_port: int = Field(default=8081, ge=0, le=65535)
     # Without it Stripe's webhooks are refused; reconciliation then tells later what they tell at once.
     stripe_webhook_secret: SecretStr | None = None
 

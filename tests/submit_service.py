@@ -11,6 +11,7 @@ import aiohttp
 import psycopg
 import uvicorn
 from pydantic import SecretStr
+from starlette.types import ASGIApp
 
 from services.submit.api import create_app
 from services.submit.auth import mint
@@ -86,6 +87,13 @@ def bearer(
 async def submit_service(database_url: str, **settings: Any) -> AsyncIterator[Caller]:
     chosen = {"jwt_secret": SecretStr(SECRET), "jwt_audience": AUDIENCE, **settings}
     app = create_app(SubmitSettings(database_url=database_url, **chosen))
+    async with served(app) as url, aiohttp.ClientSession() as session:
+        yield Caller(session, url, database_url)
+
+
+@contextlib.asynccontextmanager
+async def served(app: ASGIApp) -> AsyncIterator[str]:
+    """Serve an application on a free port for the time of the block; its URL."""
     server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None, lifespan="on"))
     serving = asyncio.create_task(server.serve())
     while not server.started:
@@ -93,13 +101,11 @@ async def submit_service(database_url: str, **settings: Any) -> AsyncIterator[Ca
             await serving
         await asyncio.sleep(0.005)
     port = server.servers[0].sockets[0].getsockname()[1]
-    async with aiohttp.ClientSession() as session:
-        try:
-            yield Caller(session, f"http://127.0.0.1:{port}", database_url)
-        finally:
-            await session.close()
-            server.should_exit = True
-            await serving
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = True
+        await serving
 
 
 def with_service(

@@ -48,12 +48,12 @@ def day_sandbox(servers: Servers, *, vault: Path, run_directory: Path) -> Iterat
 
     def settings(_common: Mapping[str, str]) -> Mapping[str, Mapping[str, str]]:
         return {
-            "submit": {"BATCHPAY_STRIPE_WEBHOOK_SECRET": secret},
+            "webhooks": {"BATCHPAY_STRIPE_WEBHOOK_SECRET": secret},
             "janitor": {"BATCHPAY_SWEEP_EVERY_S": _SWEEP_EVERY_S},
         }
 
     with sandbox(servers, vault=vault, run_directory=run_directory, name="day", settings=settings) as box:
-        box.control(STRIPE, "faults", {"event": "webhooks", "url": f"{box.api_url}/webhooks/stripe", "secret": secret})
+        box.control(STRIPE, "faults", {"event": "webhooks", "url": f"{box.webhook_url}/stripe", "secret": secret})
         yield box
 
 

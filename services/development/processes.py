@@ -37,6 +37,7 @@ MODULES: Mapping[str, tuple[str, Mapping[str, str]]] = MappingProxyType(
         "charge-vantage": ("workers.charge", {"BATCHPAY_CHARGE_PROCESSOR": "vantage"}),
         "charge-stripe": ("workers.charge", {"BATCHPAY_CHARGE_PROCESSOR": "stripe"}),
         "voids": ("workers.voids", {}),
+        "webhooks": ("workers.webhooks", {}),
         "janitor": ("workers.janitor", {}),
     }
 )

@@ -34,6 +34,7 @@ class Sandbox:
     """Where the parts answer. `environment` is what another Batchpay process needs to take part."""
 
     api_url: str
+    webhook_url: str
     database_url: str
     simulators: dict[ProcessorName, str]
     environment: dict[str, str]
@@ -70,7 +71,11 @@ def sandbox(
     """
     database_url = new_database(servers.database_url)
     migrate(database_url)
-    ports = {"submit": api_port or free_port(), **{f"simulator-{each}": free_port() for each in ProcessorName}}
+    ports = {
+        "submit": api_port or free_port(),
+        "webhooks": free_port(),
+        **{f"simulator-{each}": free_port() for each in ProcessorName},
+    }
     simulators = {each: f"http://127.0.0.1:{ports[f'simulator-{each}']}" for each in ProcessorName}
     environment = {
         "BATCHPAY_ENVIRONMENT": name,
@@ -78,6 +83,7 @@ def sandbox(
         "BATCHPAY_AMQP_URL": servers.amqp_url,
         "BATCHPAY_JWT_SECRET": secrets.token_urlsafe(48),
         "BATCHPAY_HTTP_PORT": str(ports["submit"]),
+        "BATCHPAY_WEBHOOK_PORT": str(ports["webhooks"]),
         "BATCHPAY_LOG_FORMAT": "json",
         # Few enough that a batch of the sample can be watched, and voided, while it runs.
         "BATCHPAY_IN_FLIGHT": "16",
@@ -96,13 +102,18 @@ def sandbox(
     }
     for process, own in settings(environment).items():
         also[process] = {**also.get(process, {}), **own}
-    api_url = f"http://127.0.0.1:{ports['submit']}"
+    api_url, webhook_url = (f"http://127.0.0.1:{ports[name]}" for name in ("submit", "webhooks"))
     ready = {f"simulator-{each}": answers(f"{url}/_control/health") for each, url in simulators.items()}
-    ready["submit"] = answers(f"{api_url}/healthz")
+    ready["submit"], ready["webhooks"] = answers(f"{api_url}/healthz"), answers(f"{webhook_url}/healthz")
     run_directory.mkdir(parents=True, exist_ok=True)
     with Stack(processes(environment, also=also, ready=ready), run_directory=run_directory) as stack:
         yield Sandbox(
-            api_url=api_url, database_url=database_url, simulators=simulators, environment=environment, stack=stack
+            api_url=api_url,
+            webhook_url=f"{webhook_url}/webhooks",
+            database_url=database_url,
+            simulators=simulators,
+            environment=environment,
+            stack=stack,
         )
 
 

@@ -18,7 +18,6 @@ from services.submit import (
     problems,
     refunds,
     retries,
-    stripe_webhooks,
     told,
     voids,
     webhooks,
@@ -52,7 +51,6 @@ def create_app(settings: SubmitSettings) -> FastAPI:
     problems.install(app)
     for module in (batches, approvals, invoices, money, payments, refunds, retries, voids, catalog, webhooks, health):
         app.include_router(module.router)
-    app.include_router(stripe_webhooks.router_of(settings))
     app.mount("/console", console)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # FastAPI's documented way to extend it
     return app

@@ -3,14 +3,19 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, LiteralString
 
+import aiohttp
+import orjson
 import pytest
 from pydantic import SecretStr
 
+from shared.settings import WebhookSettings
 from tests.integration.janitor_ground import STRIPE, Ground, Lost, on_ground
-from tests.submit_service import Caller, submit_service
+from tests.submit_service import Caller, served
+from workers.simulators.stripe_webhooks import signature
+from workers.webhooks.receiving import MOST_BODY_BYTES, create_app
 
 SECRET = "whsec_of_tests"
 SETTLED_BY_ITS_LOOK = "reset_after_execute"
@@ -27,10 +32,10 @@ def with_webhooks(database_url: str, story: Story) -> None:
 
 @asynccontextmanager
 async def _received(ground: Ground) -> AsyncIterator[Caller]:
-    async with submit_service(ground.database_url, stripe_webhook_secret=SecretStr(SECRET)) as caller:
-        caller.token = None
-        ground.bench.core.faults({"event": "webhooks", "url": f"{caller.url}/webhooks/stripe", "secret": SECRET})
-        yield caller
+    settings = WebhookSettings(database_url=ground.database_url, stripe_webhook_secret=SecretStr(SECRET))
+    async with served(create_app(settings)) as url, aiohttp.ClientSession() as session:
+        ground.bench.core.faults({"event": "webhooks", "url": f"{url}/webhooks/stripe", "secret": SECRET})
+        yield Caller(session, url, ground.database_url).as_(None)
         ground.bench.core.faults({"event": "webhooks", "url": "", "secret": ""})
 
 
@@ -216,6 +221,31 @@ def test_an_unsigned_event_is_refused_and_nothing_is_kept(header: dict[str, str]
         reply = await caller.send("POST", "/webhooks/stripe", headers=header, data=b"{}")
         assert (reply.status, reply.body["code"]) == (400, "signature_refused")
         assert number(ground, "SELECT count(*) AS n FROM webhook") == 0
+
+    with_webhooks(database_url, story)
+
+
+def test_a_body_that_no_event_has_is_not_read_to_its_end(database_url: str) -> None:
+    async def story(ground: Ground, caller: Caller) -> None:
+        reply = await caller.send("POST", "/webhooks/stripe", data=b"x" * (MOST_BODY_BYTES + 1))
+        assert (reply.status, reply.body["code"]) == (413, "body_too_large")
+        assert number(ground, "SELECT count(*) AS n FROM webhook") == 0
+
+    with_webhooks(database_url, story)
+
+
+def test_an_event_that_cannot_be_kept_now_is_asked_for_again(database_url: str) -> None:
+    async def story(ground: Ground, caller: Caller) -> None:
+        body = orjson.dumps(
+            {"id": "evt_1", "type": "charge.refunded", "account": "acct_1", "data": {"object": {"object": "charge"}}}
+        )
+        signed = {"Stripe-Signature": signature(body, SECRET, int(datetime.now(UTC).timestamp()))}
+        ground.connection.execute("ALTER TABLE webhook RENAME TO away")
+        refused = await caller.send("POST", "/webhooks/stripe", headers=signed, data=body)
+        ground.connection.execute("ALTER TABLE away RENAME TO webhook")
+        kept_ = await caller.send("POST", "/webhooks/stripe", headers=signed, data=body)
+        assert (refused.status, kept_.status) == (503, 204)
+        assert number(ground, "SELECT count(*) AS n FROM webhook") == 1
 
     with_webhooks(database_url, story)
 

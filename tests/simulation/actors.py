@@ -11,7 +11,7 @@ from uuid import UUID
 import psycopg
 from dramatiq import Message as HintMessage
 
-from schemas.commands import CHARGE_QUEUES, VOID_QUEUE
+from schemas.commands import CHARGE_QUEUES, REFUND_QUEUE, VOID_QUEUE
 from services.aggregator.aggregator import aggregate
 from services.relay.feed import LANES, POLL_S, Feed
 from services.relay.relay import relay_round
@@ -32,6 +32,7 @@ from workers.evidence import record_until_done
 from workers.janitor.sweeping import sweep_for_ever
 from workers.janitor.unclear import Janitor
 from workers.voids.claiming import Returner
+from workers.voids.refunding import refund
 from workers.voids.voiding import void
 
 ENVIRONMENT = "sim"
@@ -88,6 +89,7 @@ def void_worker(process: Process, ground: Ground) -> None:
         monotonic=ground.world.clock.monotonic,
     )
     process.start(_consume(process, ground.bus, VOID_QUEUE, partial(void, returner=returner)))
+    process.start(_consume(process, ground.bus, REFUND_QUEUE, partial(refund, returner=returner)))
 
 
 def janitor(process: Process, ground: Ground) -> None:

@@ -4,7 +4,7 @@ A charge that would take an invoice's money a second time while the first is not
 """
 
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from enum import Enum
 from typing import Any
 
@@ -19,6 +19,7 @@ DUPLICATE_WINDOW = timedelta(seconds=60)
 # Vantage's charges of a day are settled this long after its cut-off; until then they can be voided.
 SETTLED_AFTER = timedelta(hours=3)
 _LONGEST_PROCESSING = timedelta(days=4)
+_NEVER = datetime.min.replace(tzinfo=UTC)
 _TAKEN = (Seen.APPROVED, Seen.SETTLED, Seen.PROCESSING)
 _DECLINES = (
     Decline(code=NeutralCode.INSUFFICIENT_FUNDS, raw_code="51"),
@@ -42,6 +43,7 @@ class Charge:
     executed_at: datetime
     seen: Seen
     decline: Decline | None = None
+    refunded_at: datetime | None = None
 
     @property
     def took_money(self) -> bool:
@@ -49,7 +51,9 @@ class Charge:
         return self.seen in _TAKEN
 
 
-class VoidResult(Enum):
+class Returned(Enum):
+    """What became of a void or refund."""
+
     DONE = "done"
     REFUSED = "refused"
 
@@ -62,9 +66,12 @@ class Bank:
     charges: list[Charge] = field(default_factory=list)
     arrivals: dict[str, list[datetime]] = field(default_factory=dict)
     _texts: dict[str, str] = field(default_factory=dict)
+    _refunds: dict[str, datetime] = field(default_factory=dict)
+    # Whether Vantage refuses a second refund of one charge: no document says so.
+    refunds_once: bool = True
 
     def arrive(self, processor: ProcessorName, reference: str, text: str) -> None:
-        """A charge's first byte: checks what holds for every send."""
+        """The first byte of a charge or refund: checks what holds for every send."""
         if self._texts.setdefault(reference, text) != text:
             self.world.forbid(f"the request of {reference} changed between two sends")
         intent = self.world.session.rows("SELECT outcome FROM attempt WHERE reference = %s", [reference])
@@ -136,13 +143,31 @@ class Bank:
         if len(taken) > 1 and charge.took_money:
             self.world.forbid(f"invoice {charge.invoice_id} is charged twice: {', '.join(taken)}")
 
-    def void(self, processor_ref: str) -> VoidResult:
-        charge = next(charge for charge in self.charges if charge.processor_ref == processor_ref)
+    def void(self, processor_ref: str) -> Returned:
+        charge = self._charge(processor_ref)
         if charge.seen is not Seen.APPROVED or self._in_dead_zone(charge):
-            return VoidResult.REFUSED
+            return Returned.REFUSED
         charge.seen = Seen.VOIDED
         self.world.trace.add(f"  {charge.processor} voids {charge.reference}")
-        return VoidResult.DONE
+        return Returned.DONE
+
+    def refund(self, processor: ProcessorName, reference: str, processor_ref: str) -> Returned:
+        """Carry a refund out. Stripe knows its key again; money that comes back twice ends the simulation."""
+        charge, now = self._charge(processor_ref), self.world.clock.now
+        known_s = (now - self._refunds.get(reference, _NEVER)).total_seconds()
+        if processor is ProcessorName.STRIPE and known_s < self.world.parts.key_memory_s:
+            return Returned.DONE
+        if charge.seen is Seen.REFUNDED and not self.refunds_once:
+            self.world.forbid(f"{charge.reference} is refunded twice")
+        if charge.seen is not Seen.SETTLED:
+            return Returned.REFUSED
+        charge.seen, charge.refunded_at = Seen.REFUNDED, now
+        self._refunds[reference] = now
+        self.world.trace.add(f"  {charge.processor} refunds {charge.reference}")
+        return Returned.DONE
+
+    def _charge(self, processor_ref: str) -> Charge:
+        return next(charge for charge in self.charges if charge.processor_ref == processor_ref)
 
     def _in_dead_zone(self, charge: Charge) -> bool:
         return self.world.clock.now >= cut_off(settlement_day(charge.executed_at))
@@ -164,13 +189,16 @@ class Bank:
         booked = [
             _sighting(charge)
             for charge in self.charges
-            if charge.account == account
-            and charge.seen is not Seen.DECLINED
-            and settlement_day(charge.executed_at) == day
+            if charge.account == account and charge.seen is not Seen.DECLINED and day in _booked_on(charge)
         ]
         if self.world.clock.now < cut_off(day) + REPORT_DELAY:
             booked = [one for one in booked if self.world.random.random() < 0.5]
         return DayReport(day=day, as_of=as_of, sightings=booked)
+
+
+def _booked_on(charge: Charge) -> set[date]:
+    moments = (charge.executed_at, charge.refunded_at)
+    return {settlement_day(moment) for moment in moments if moment}
 
 
 def _sighting(charge: Charge) -> Sighting:

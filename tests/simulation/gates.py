@@ -11,7 +11,7 @@ from tests.simulation.clock import Clock
 from tests.simulation.trace import Trace
 
 # At these a process waits for work.
-IDLE = ("receive", "round", "sweep", "submit", "void")
+IDLE = ("receive", "round", "sweep", "submit", "void", "refund")
 
 
 def _always() -> bool:

@@ -1,4 +1,5 @@
-"""The practices of a seed and what their people do: submit, submit again, ask for voids, change the catalog."""
+"""The practices of a seed and what their people do: submit, submit again, ask for voids and refunds, change the
+catalog."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from psycopg_pool import PoolTimeout
 
 from schemas.http import ControlTotals, SubmitRequest
 from services.submit.submission import Accepted, submit
+from shared.store.refunds import request_batch_refund, request_payment_refund
 from shared.store.scope import Scope
 from shared.store.voids import request_batch_void, request_payment_void
 from tests import builders
@@ -99,10 +101,23 @@ class Person:
         for _ in range(most):
             await self._process.gate("void", ready=lambda: bool(self._practice.batches))
             batch_id = self._world.random.choice(self._practice.batches)
-            ask = partial(request_batch_void, self._pool, batch_id=batch_id)
+            ask: Callable[..., Awaitable[object]] = partial(request_batch_void, self._pool, batch_id=batch_id)
             if self._world.random.random() < 0.5:
                 payment_id = self._world.random.choice(self._payments(batch_id))
                 ask = partial(request_payment_void, self._pool, payment_id=payment_id)
+            await self._until_answered(
+                partial(ask, practice_id=self._practice.id, actor=self._process.name, source=_SOURCE)
+            )
+
+    async def ask_for_refunds(self, most: int) -> None:
+        """Of whole batches and of single payments, and of the same ones again."""
+        for _ in range(most):
+            await self._process.gate("refund", ready=lambda: bool(self._practice.batches))
+            batch_id = self._world.random.choice(self._practice.batches)
+            ask: Callable[..., Awaitable[object]] = partial(request_batch_refund, self._pool, batch_id=batch_id)
+            if self._world.random.random() < 0.5:
+                payment_id = self._world.random.choice(self._payments(batch_id))
+                ask = partial(request_payment_refund, self._pool, payment_id=payment_id)
             await self._until_answered(
                 partial(ask, practice_id=self._practice.id, actor=self._process.name, source=_SOURCE)
             )

@@ -8,9 +8,9 @@ from typing import Any
 
 import orjson
 
-from shared.domain.answers import LookupFailed, NotFound, ReportAnswer, Seen
+from shared.domain.answers import Denial, LookupFailed, NotFound, ReportAnswer, Seen
 from shared.domain.words import ProcessorName
-from tests.simulation.bank import Bank, Charge, VoidResult
+from tests.simulation.bank import Bank, Charge, Returned
 from tests.simulation.gates import Process
 from tests.simulation.world import World
 from workers.processors.port import (
@@ -23,6 +23,10 @@ from workers.processors.port import (
     LookupOrder,
     NotExecuted,
     Processing,
+    RefundAnswer,
+    RefundConfirmed,
+    RefundDenied,
+    RefundRefused,
     ReturnOrder,
     Settled,
     Unknown,
@@ -104,15 +108,42 @@ class SimulatedProcessor:
         await self._first_byte(f"void {request['charge_reference']}")
         if self._world.strikes("refused"):
             return await self._refused(request["charge_reference"])
-        results: list[VoidResult] = []
+        results: list[Returned] = []
         answered = await self._carry_out(
             request["charge_reference"], lambda: results.append(self._bank.void(request["charge_processor_ref"]))
         )
         if not answered:
             return Unknown(code="no_answer", detail="the wire is silent")
-        if results[0] is VoidResult.DONE:
+        if results[0] is Returned.DONE:
             return VoidConfirmed()
         return VoidRefused(code="551", detail="too late, or done already")
+
+    def freeze_refund(self, order: ReturnOrder) -> str:
+        return orjson.dumps(asdict(order), option=orjson.OPT_SORT_KEYS).decode()
+
+    async def refund(self, request_text: str) -> RefundAnswer:
+        request = orjson.loads(request_text)
+        reference, charge_ref = request["reference"], request["charge_processor_ref"]
+        await self._first_byte(f"refund {reference}")
+        self._bank.arrive(self.name, reference, request_text)
+        if self._world.strikes("refused"):
+            return await self._refused(reference)
+        if self._world.strikes("funds_short"):
+            await self._process.gate("answer", f"{reference} funds short", after_s=self._world.random.uniform(0, 2))
+            return RefundDenied(code="563", detail="the balance is short", denial=Denial.FUNDS_SHORT)
+        results: list[Returned] = []
+
+        def deed() -> None:
+            results.append(self._bank.refund(self.name, reference, charge_ref))
+
+        answered = await self._carry_out(reference, deed)
+        if not answered and self._world.parts.refunds_again:
+            answered = await self._carry_out(reference, deed)
+        if not answered:
+            return Unknown(code="no_answer", detail="the wire is silent")
+        if results[0] is Returned.DONE:
+            return RefundConfirmed(processor_ref=f"refund-{reference}")
+        return RefundRefused(code="590", detail="not settled, or done already")
 
     async def lookup(self, order: LookupOrder) -> LookupAnswer:
         await self._process.gate("look", order.reference)

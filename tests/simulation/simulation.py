@@ -1,4 +1,7 @@
-"""One seed: a storm of faults, then healing, then the verdict. One turn is taken whenever everything is quiet."""
+"""One seed: a storm of faults, then healing, then the verdict. One turn is taken whenever everything is quiet.
+
+In half of the seeds people want money back when everything has settled: a second storm, and healing once more.
+"""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -28,10 +31,13 @@ _TURNS = (30, 110)
 _BATCHES_MOST = 4
 # How many voids are asked for: in half of the seeds none.
 _VOIDS = (0, 0, 1, 2)
+# How many refunds are asked for when everything has settled: in half of the seeds none, and no second storm comes.
+_REFUNDS = (0, 0, 2, 4)
+_TURNS_OF_REFUNDS = (20, 60)
 # How often a gate of each kind gets its turn, where others wait too; 1 unless given.
-_WEIGHTS = {"sweep": 0.04, "void": 0.03, "submit": 0.2, "round": 0.5}
+_WEIGHTS = {"sweep": 0.04, "void": 0.03, "refund": 0.1, "submit": 0.2, "round": 0.5}
 # Kinds that are always ready: where only they are, the time passes instead.
-_IDLE = ("sweep", "void", "submit")
+_IDLE = ("sweep", "void", "refund", "submit")
 _JUMPS_S = ((0.1, 5.0), (5.0, 120.0), (120.0, 3600.0), (3600.0, 16 * 3600.0))
 # One turn takes a moment, and no two take place at the same.
 _MOMENT_S = (0.001, 0.03)
@@ -64,7 +70,8 @@ class Simulation:
             parts=parts,
         )
         self._bus = Bus(self.world)
-        self._bank = Bank(self.world)
+        self._bank = Bank(self.world, refunds_once=random.random() < 0.5)
+        self._refunds = random.choice(_REFUNDS)
         self._turns_left = random.randint(*_TURNS)
         self._swept = True
         self._pause_s = _FIRST_PAUSE_S
@@ -83,23 +90,31 @@ class Simulation:
     async def _live(self) -> None:
         self._over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.world.session.set_time(self.world.clock.now.isoformat())
-        practices = people.settle_in(self.world)
+        self._practices = practices = people.settle_in(self.world)
         ground = Ground(self.world, self._bus, self._bank)
         self._staff = Staff(ground, [ProcessorName(practice.name) for practice in practices])
         self._staff.start()
-        self._people = [self._person(practice) for practice in practices]
+        self._people = [self._biller(practice) for practice in practices]
         try:
             await self._over
         finally:
             await self.world.gates.end()
         verdict.judge(self.world, self._bank, practices)
 
-    def _person(self, practice: people.Practice) -> Process:
-        process = Process(name=f"biller-{practice.name}", role="biller", gates=self.world.gates)
-        person = people.Person(process, self.world, practice)
+    def _biller(self, practice: people.Practice) -> Process:
+        process, person = self._person("biller", practice)
         process.start(person.submit_batches(_BATCHES_MOST))
         process.start(person.ask_for_voids(self.world.random.choice(_VOIDS)))
         return process
+
+    def _refunder(self, practice: people.Practice) -> Process:
+        process, person = self._person("refunder", practice)
+        process.start(person.ask_for_refunds(self._refunds))
+        return process
+
+    def _person(self, role: str, practice: people.Practice) -> tuple[Process, people.Person]:
+        process = Process(name=f"{role}-{practice.name}", role=role, gates=self.world.gates)
+        return process, people.Person(process, self.world, practice)
 
     def _take_turn(self, timer_s: float | None) -> None:
         assert not self._over.done(), "a task goes on after the end"
@@ -199,7 +214,7 @@ class Simulation:
         left, soon = world.session.rows(_LEFT, [list(UNFINISHED)])[0]
         self._quiet_pauses = self._quiet_pauses + 1 if not left and self._staff.all_awake else 0
         if self._quiet_pauses > 1:
-            self._over.set_result(None)
+            self._over.set_result(None) if not self._refunds else self._second_storm()
             return
         if self._pauses == _PAUSES_MOST:
             raise Violation(f"not over after {world.clock.monotonic() / 86400:.0f} days: {left} rows are unfinished")
@@ -207,6 +222,17 @@ class Simulation:
         self._swept = False
         world.gates.advance(world.clock.in_s(self._pause_s if soon else _LONGEST_PAUSE_S))
         self._pause_s = min(self._pause_s * _PAUSE_GROWS, _LONGEST_PAUSE_S)
+
+    def _second_storm(self) -> None:
+        """Everything has settled: now people want money back, in other weather."""
+        world = self.world
+        world.trace.add("--- refunds")
+        self._people = [self._refunder(practice) for practice in self._practices]
+        self._refunds = 0
+        self._turns_left = world.random.randint(*_TURNS_OF_REFUNDS)
+        world.weather = draw(world.random)
+        self._pauses = self._quiet_pauses = 0
+        self._pause_s = _FIRST_PAUSE_S
 
 
 def _soonest(world: World, timer_s: float | None) -> datetime | None:

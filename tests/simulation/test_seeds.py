@@ -70,6 +70,7 @@ WITHOUT = {
     "keys that are kept for a day": Parts(key_memory_s=600),
     "reports that are dated right": Parts(report_ahead_s=36 * 3600),
     "unknown on silence": Parts(silence_is_refusal=True),
+    "one request for each refund": Parts(refunds_again=True),
     "one request for each call": Parts(resends_by_itself=True),
 }
 

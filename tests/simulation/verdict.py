@@ -20,6 +20,7 @@ FROM payment p LEFT JOIN attempt a ON a.id = p.current_attempt ORDER BY p.id"""
 _ENDS: dict[State, Seen | None] = {
     State.SETTLED: Seen.SETTLED,
     State.VOIDED: Seen.VOIDED,
+    State.REFUNDED: Seen.REFUNDED,
     State.DECLINED: None,
     State.FAILED: None,
     State.SKIPPED: None,

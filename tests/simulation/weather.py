@@ -20,6 +20,7 @@ class Weather:
     freeze: float = 0.0
     jump: float = 0.0
     refused: float = 0.0
+    funds_short: float = 0.0
     answer_lost: float = 0.0
     never_executed: float = 0.0
     executed_late: float = 0.0
@@ -43,6 +44,7 @@ _MOST = Weather(
     freeze=0.08,
     jump=0.25,
     refused=0.3,
+    funds_short=0.2,
     answer_lost=0.5,
     never_executed=0.4,
     executed_late=0.5,

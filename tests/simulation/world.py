@@ -37,6 +37,8 @@ class Parts:
     # An adapter that takes no answer for a refusal, and one whose HTTP client sends again by itself.
     silence_is_refusal: bool = False
     resends_by_itself: bool = False
+    # An adapter that sends a refund once more where the wire is silent.
+    refunds_again: bool = False
 
 
 @dataclass(slots=True, kw_only=True)

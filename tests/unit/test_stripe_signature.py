@@ -4,9 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from services.submit.stripe_signature import is_signed
-from services.submit.stripe_webhooks import read_event
 from workers.simulators.stripe_webhooks import signature
+from workers.webhooks.stripe_event import read_event
+from workers.webhooks.stripe_signature import is_signed
 
 SECRET = "whsec_test"
 BODY = b'{"id": "evt_1"}'
