@@ -10,6 +10,7 @@ import pytest
 
 from shared.store import findings, restores
 from tests import builders
+from tests.integration import test_refunds
 from tests.integration.janitor_ground import BOTH_REPORTS_OUT, STRIPE, VANTAGE, Ground, hours, on_ground
 from workers.charge.charging import charge
 from workers.charge.claiming import Claimer, claim_group
@@ -241,6 +242,25 @@ def test_money_is_not_given_back_before_it_is_known_what_was(state: str, kind: s
         assert ground.connection.execute("SELECT FROM attempt WHERE kind <> 'charge'").fetchall() == []
 
     on_ground(VANTAGE, database_url, story)
+
+
+def test_a_refund_under_a_living_key_is_not_sent_again_before_it_is_known_what_was(database_url: str) -> None:
+    """What was forgotten may be that the refund was refused, and made under the next key."""
+
+    async def story(ground: Ground) -> None:
+        lost = await test_refunds.asked(ground)
+        test_refunds.script(ground, "reset_before_execute")
+        await refund(lost.payment_id, returner=test_refunds.returner(ground))
+        restore(ground)
+        await test_refunds.look(ground)
+        (attempt,) = test_refunds.attempts(lost)
+        assert (attempt["sends"], lost.state) == (1, "refunding")
+        await look_until_released(ground)
+        await test_refunds.look(ground)
+        (attempt,) = test_refunds.attempts(lost)
+        assert (attempt["sends"], lost.state) == (2, "refunded")
+
+    on_ground(STRIPE, database_url, story)
 
 
 def test_a_person_can_say_that_the_database_was_restored(database_url: str) -> None:

@@ -32,10 +32,10 @@ _BATCHES_MOST = 4
 # How many voids are asked for: in half of the seeds none.
 _VOIDS = (0, 0, 1, 2)
 # How many refunds are asked for when everything has settled: in half of the seeds none, and no second storm comes.
-_REFUNDS = (0, 0, 2, 4)
-_TURNS_OF_REFUNDS = (20, 60)
+_REFUNDS = (0, 0, 3, 6)
+_TURNS_OF_REFUNDS = (40, 90)
 # How often a gate of each kind gets its turn, where others wait too; 1 unless given.
-_WEIGHTS = {"sweep": 0.04, "void": 0.03, "refund": 0.1, "submit": 0.2, "round": 0.5}
+_WEIGHTS = {"sweep": 0.04, "void": 0.03, "refund": 1.0, "submit": 0.2, "round": 0.5}
 # Kinds that are always ready: where only they are, the time passes instead.
 _IDLE = ("sweep", "void", "refund", "submit")
 _JUMPS_S = ((0.1, 5.0), (5.0, 120.0), (120.0, 3600.0), (3600.0, 16 * 3600.0))

@@ -9,8 +9,8 @@ from shared.domain.answers import Found, LookupAnswer, LookupFailed, NotFound, R
 from shared.domain.payment import State
 from shared.domain.snapshot import Attempt, Payment, Step
 from shared.logs import working_on
-from shared.store import payments
-from shared.store.payments import Locked, Owned
+from shared.store import payments, restores
+from shared.store.payments import Connection, Locked, Owned
 from workers.evidence import take_step
 from workers.janitor.absence import KEY_FORGOTTEN
 from workers.janitor.reports import Reports, absence_is_final, sighting_of
@@ -137,8 +137,15 @@ async def _resend(case: _Case, processor: Processor, *, janitor: Janitor) -> Non
             return None
         return returning.claim_again(row.payment, refund, token=token, lease=processor.timing.lease, now=row.now)
 
-    if await take_step(janitor.pool, case.payment.id, case.refund.id, claim, actor=ACTOR) is None:
-        return
+    async def may_send(connection: Connection, _step: Step | None) -> None:
+        await restores.must_know(connection, case.payment.processor, case.payment.account)
+
+    try:
+        step = await take_step(janitor.pool, case.payment.id, case.refund.id, claim, actor=ACTOR, also=may_send)
+    except restores.HeldError:
+        return await _look_later(case, "not sent again: the database was restored", janitor=janitor)
+    if step is None:
+        return None
     owned = Owned(case.payment.id, token, case.refund.id, case.refund.request_text)
     answer: RefundAnswer = await send(
         Claimed(owned, began_s, janitor.monotonic), processor.refund, budget=processor.timing.send_budget
@@ -148,3 +155,4 @@ async def _resend(case: _Case, processor: Processor, *, janitor: Janitor) -> Non
         return refunding.answered(row.payment, refund, answer, token=token, now=row.now)
 
     await take_step(janitor.pool, case.payment.id, case.refund.id, record, actor=ACTOR)
+    return None

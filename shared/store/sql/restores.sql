@@ -50,7 +50,8 @@ INSERT INTO reconciliation (practice_id, processor, account, day, asked_by, plan
 SELECT pr.id, pr.processor, pr.processor_account, d.day, %(asked_by)s, false, 'infinity'
 FROM practice pr CROSS JOIN unnest(%(days)s::date[]) AS d (day)
 WHERE pr.processor = %(processor)s AND pr.processor_account = %(account)s
-RETURNING id, practice_id, processor, account, day, planned;
+RETURNING id, practice_id, processor, account, day, planned,
+  (SELECT currency FROM practice p WHERE p.id = practice_id) AS currency;
 
 -- name: strangers
 -- Charges under a reference of ours whose payment is forgotten, and of which no person has said what to do.
