@@ -25,7 +25,14 @@ def run(
     stop = threading.Event()
     with (
         development_servers() as servers,
-        sandbox(servers, vault=folder / "vault.csv", run_directory=run_directory, api_port=port, name="dev") as box,
+        sandbox(
+            servers,
+            vault=folder / "vault.csv",
+            run_directory=run_directory,
+            api_port=port,
+            name="dev",
+            webhooks=True,
+        ) as box,
     ):
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())

@@ -1,6 +1,5 @@
 """One day of two processors: charge before the cut-off, void, charge after it, settle, give back, reconcile."""
 
-import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -43,17 +42,14 @@ VANTAGE, STRIPE = ProcessorName.VANTAGE, ProcessorName.STRIPE
 
 @contextmanager
 def day_sandbox(servers: Servers, *, vault: Path, run_directory: Path) -> Iterator[Sandbox]:
-    """A sandbox whose simulated Stripe tells by webhooks what happens outside of Batchpay."""
-    secret = f"whsec_{secrets.token_hex(16)}"
+    """A sandbox whose simulated Stripe tells what happens outside of Batchpay, and whose janitor looks often."""
 
     def settings(_common: Mapping[str, str]) -> Mapping[str, Mapping[str, str]]:
-        return {
-            "webhooks": {"BATCHPAY_STRIPE_WEBHOOK_SECRET": secret},
-            "janitor": {"BATCHPAY_SWEEP_EVERY_S": _SWEEP_EVERY_S},
-        }
+        return {"janitor": {"BATCHPAY_SWEEP_EVERY_S": _SWEEP_EVERY_S}}
 
-    with sandbox(servers, vault=vault, run_directory=run_directory, name="day", settings=settings) as box:
-        box.control(STRIPE, "faults", {"event": "webhooks", "url": f"{box.webhook_url}/stripe", "secret": secret})
+    with sandbox(
+        servers, vault=vault, run_directory=run_directory, name="day", webhooks=True, settings=settings
+    ) as box:
         yield box
 
 

@@ -34,7 +34,6 @@ class Sandbox:
     """Where the parts answer. `environment` is what another Batchpay process needs to take part."""
 
     api_url: str
-    webhook_url: str
     database_url: str
     simulators: dict[ProcessorName, str]
     environment: dict[str, str]
@@ -63,10 +62,12 @@ def sandbox(
     run_directory: Path,
     api_port: int | None = None,
     name: str = "demo",
+    webhooks: bool = False,
     settings: Callable[[Mapping[str, str]], Mapping[str, Mapping[str, str]]] = lambda _common: {},
 ) -> Iterator[Sandbox]:
     """Run everything for the time of the block, on a new database of `servers`, as the environment `name`.
 
+    With `webhooks` the simulated Stripe tells what happens; without, as in an outage, it only answers.
     `settings` is asked once, with the environment that all have in common, what single processes get on top of it.
     """
     database_url = new_database(servers.database_url)
@@ -100,6 +101,8 @@ def sandbox(
         }
         for each in ProcessorName
     }
+    secret = f"whsec_{secrets.token_hex(16)}"
+    also["webhooks"] = {"BATCHPAY_STRIPE_WEBHOOK_SECRET": secret}
     for process, own in settings(environment).items():
         also[process] = {**also.get(process, {}), **own}
     api_url, webhook_url = (f"http://127.0.0.1:{ports[name]}" for name in ("submit", "webhooks"))
@@ -107,14 +110,13 @@ def sandbox(
     ready["submit"], ready["webhooks"] = answers(f"{api_url}/healthz"), answers(f"{webhook_url}/healthz")
     run_directory.mkdir(parents=True, exist_ok=True)
     with Stack(processes(environment, also=also, ready=ready), run_directory=run_directory) as stack:
-        yield Sandbox(
-            api_url=api_url,
-            webhook_url=f"{webhook_url}/webhooks",
-            database_url=database_url,
-            simulators=simulators,
-            environment=environment,
-            stack=stack,
+        box = Sandbox(
+            api_url=api_url, database_url=database_url, simulators=simulators, environment=environment, stack=stack
         )
+        if webhooks:
+            told = {"event": "webhooks", "url": f"{webhook_url}/webhooks/stripe", "secret": secret}
+            box.control(ProcessorName.STRIPE, "faults", told)
+        yield box
 
 
 def _vantage(url: str) -> dict[str, str]:

@@ -10,13 +10,13 @@ from shared.domain.snapshot import Attempt, Payment, Step, step
 
 def disputed(payment: Payment, attempt: Attempt, dispute: Dispute, *, was: Standing | None) -> Step | None:
     """What a dispute does to its payment; `was` is how it stood when it was seen last."""
-    if was is None:
+    won = dispute.standing is Standing.WON
+    if was is None and not won:
         taken = money.words(dispute.amount_minor, payment.currency)
         reason = f"{dispute.processor_ref}: the client's bank took {taken} back"
         return under_review(payment, attempt, Kind.CHARGEBACK, reason)
-    if was is not Standing.OPEN or dispute.standing is Standing.OPEN:
+    if was not in (None, Standing.OPEN) or dispute.standing is Standing.OPEN:
         return None
-    won = dispute.standing is Standing.WON
     return step(
         payment,
         Event.OBSERVE,

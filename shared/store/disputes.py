@@ -9,6 +9,7 @@ from psycopg import AsyncConnection
 
 from schemas.events import PaymentEvent
 from shared.domain.books import Dispute, Standing
+from shared.domain.finding_kinds import Kind
 from shared.domain.snapshot import Step
 from shared.domain.words import ProcessorName
 from shared.store.statements import load
@@ -53,6 +54,12 @@ async def write(
         "standing": dispute.standing,
     }
     await connection.execute(_SQL["write"], parameters)
+
+
+async def settle_finding(connection: Connection, payment_id: UUID, dispute: Dispute) -> None:
+    """The practice won: nobody has to do anything about its finding any more."""
+    parameters = {"payment_id": payment_id, "kind": Kind.CHARGEBACK, "processor_ref": dispute.processor_ref}
+    await connection.execute(_SQL["settle_finding"], parameters)
 
 
 async def tell(connection: Connection, step: Step, name: str, *, now: datetime) -> None:

@@ -25,6 +25,9 @@ def _disputes() -> dict[str, list[Question]]:
         "disputes.charge_of": [asked(1, **ACCOUNT, charge_ref=f"charge-{DISPUTED}")],
         "disputes.standing_of": [asked(1, **ACCOUNT, processor_ref=f"dispute-{DISPUTED}")],
         "disputes.write": [asked(1, **dispute, amount_minor=5000, standing="open")],
+        "disputes.settle_finding": [
+            asked(1, payment_id=UUID(int=DISPUTED), kind="chargeback", processor_ref=f"dispute-{DISPUTED}")
+        ],
         "disputes.tell": [asked(1, **event)],
         "disputes.disputed": [asked(1, payments=[UUID(int=DISPUTED)])],
     }

@@ -163,6 +163,8 @@ def test_a_dispute_opens_and_closes_on_its_payment(database_url: str, *, won: bo
         assert dispute["standing"] == ("won" if won else "lost")
         told = [name for name in ground.told() if "dispute" in name]
         assert told == ["payment.dispute_opened", f"payment.dispute_{'won' if won else 'lost'}"]
+        # Nobody has to do anything about a dispute that was won.
+        assert number(ground, "SELECT count(*) AS n FROM finding WHERE resolved_at IS NULL") == (not won)
 
     with_webhooks(database_url, story)
 
@@ -181,6 +183,19 @@ def test_a_dispute_whose_end_is_heard_of_first_is_what_the_processor_shows(datab
         assert dispute["standing"] == "lost"
         await handled(ground)
         assert number(ground, "SELECT count(*) AS n FROM finding WHERE kind = 'chargeback'") == 1
+
+    with_webhooks(database_url, story)
+
+
+def test_a_dispute_that_is_won_before_it_is_heard_of_is_nobodys_work(database_url: str) -> None:
+    async def story(ground: Ground, _caller: Caller) -> None:
+        lost = await charged(ground)
+        await outside(ground, "dispute", lost)
+        await outside(ground, "dispute_closed", lost, won=True)
+        await kept(ground, 2, of_type="charge.dispute.%")
+        await handled(ground)
+        assert (lost.payment()["review_reason"], ground.findings()) == (None, [])
+        assert [name for name in ground.told() if "dispute" in name] == ["payment.dispute_won"]
 
     with_webhooks(database_url, story)
 

@@ -23,6 +23,12 @@ class Removal(NamedTuple):
 CHARGING: Final = "shared/domain/charging.py"
 EXCHANGE: Final = "await connection.exchange(request, deadline_s=now_s + self._total_s, limit_bytes=limit_bytes)"
 ENGINE: Final = "shared/store/migrations/versions/0001_engine.sql"
+KEPT_OPEN: Final = """\
+        case Unknown():
+            return returning.still_open(
+                payment,
+                said,
+"""
 
 REMOVALS: Final = (
     Removal(
@@ -165,5 +171,36 @@ REMOVALS: Final = (
         "    pika.spec.props[pika.BasicProperties.INDEX] = ReadableProperties",
         "    assert ReadableProperties",
         "tests/integration/test_ingress.py::test_properties_that_cannot_be_read_block_nothing",
+    ),
+    Removal(
+        "refunds after a restore: a living key waits too",
+        "workers/janitor/refunds.py",
+        "        await restores.must_know(connection, case.payment.processor, case.payment.account)\n",
+        "        assert connection\n",
+        "tests/integration/test_restoring.py"
+        "::test_a_refund_under_a_living_key_is_not_sent_again_before_it_is_known_what_was",
+    ),
+    Removal(
+        "refund without key: given up only when its reports are out and complete",
+        "workers/janitor/refunds.py",
+        "if read and await absence_is_final(read, processor=processor, account=account, pool=janitor.pool):",
+        "if read:",
+        "tests/integration/test_refunds.py"
+        "::test_trace_10_without_a_key_only_complete_reports_prove_that_a_refund_never_executed",
+    ),
+    Removal(
+        "a refused void moves nothing: the charge is looked up",
+        "shared/domain/voiding.py",
+        'return returning.still_open(payment, left, fact=f"void refused: {answer.code}", look=look)',
+        "return step(payment, Event.TOO_LATE, State.SETTLED, attempt=left, **RELEASED, next_check_at=None)",
+        "tests/unit/test_life_of_a_payment.py",
+    ),
+    Removal(
+        "a refund whose answer is lost is not over",
+        "shared/domain/refunding.py",
+        KEPT_OPEN,
+        "        case Unknown():\n            return _rejected(payment, _over(said, now), Reason.REFUND_NOT_EXECUTED)\n"
+        f"{KEPT_OPEN}",
+        "tests/unit/test_life_of_a_payment.py",
     ),
 )

@@ -1,6 +1,6 @@
 """Writes down how a dispute stands, once for each change, in the transaction that tells it."""
 
-from shared.domain.books import Dispute
+from shared.domain.books import Dispute, Standing
 from shared.domain.disputing import disputed
 from shared.domain.words import ProcessorName
 from shared.store import disputes, payments
@@ -24,8 +24,11 @@ async def record_dispute(dispute: Dispute, *, processor: ProcessorName, account:
         if step:
             steps.append(step)
             await payments.write(connection, steps, actor=ACTOR, now=locked.now)
-            name = "dispute_opened" if was is None else f"dispute_{dispute.standing}"
+            won = dispute.standing is Standing.WON
+            name = "dispute_opened" if was is None and not won else f"dispute_{dispute.standing}"
             await disputes.tell(connection, step, name, now=locked.now)
+            if won:
+                await disputes.settle_finding(connection, charge.payment_id, dispute)
         await disputes.write(connection, dispute, charge, processor=processor, account=account)
     log_steps(steps)
     return True

@@ -17,6 +17,11 @@ VALUES (%(processor)s, %(account)s, %(processor_ref)s, %(payment_id)s, %(attempt
 ON CONFLICT (processor, account, processor_ref) DO UPDATE SET standing = excluded.standing, closed_at = excluded.closed_at
 WHERE dispute.standing = 'open' AND excluded.standing <> 'open';
 
+-- name: settle_finding
+UPDATE finding SET resolved_at = clock_timestamp(), resolution = 'the practice won the dispute'
+WHERE payment_id = %(payment_id)s AND kind = %(kind)s AND starts_with(detail, %(processor_ref)s || ':')
+  AND resolved_at IS NULL;
+
 -- name: tell
 INSERT INTO outbox (lane, batch_id, payment_id, routing_key, body)
 VALUES ('event', %(batch_id)s, %(payment_id)s, %(routing_key)s, %(body)s);
