@@ -106,7 +106,10 @@ class PaymentLife(RuleBasedStateMachine):
             assert self.life.bank.given_back <= 1
 
     def teardown(self) -> None:
-        """No more trouble: everybody does their work until nothing is left to do."""
+        """No more trouble: everybody does their work until nothing is left to do.
+
+        Alone we need no report or webhook to end right; what others do outside is seen in them.
+        """
         if not hasattr(self, "life"):
             return
         life = self.life
@@ -116,7 +119,8 @@ class PaymentLife(RuleBasedStateMachine):
             life.bank.settle()
             life.now += LEASE + timedelta(seconds=1)
             life.work()
-            life.sight()
+            if self.outsiders:
+                life.sight()
         stands = next(iter(life.bank.charges.values()), None)
         agrees = life.payment.state in _AGREES[stands]
         assert agrees or life.payment.review_reason, (life.payment.state, stands)
