@@ -1,5 +1,6 @@
 """The HTTP interface: what callers send and get. Amounts are integer minor units, times ISO 8601 in UTC."""
 
+import re
 from collections import Counter
 from datetime import date
 from typing import Annotated, Final, Literal, Self
@@ -17,6 +18,7 @@ MOST_DAYS: Final = 92
 MOST_EVENT_TYPES: Final = 50
 LONGEST_URL: Final = 2_000
 _LONGEST_SEARCH: Final = 100
+_DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 Minor = Annotated[int, Field(ge=0, le=2**53 - 1, description="Integer minor units (cents for USD).")]
 Count = Annotated[int, Field(ge=0, le=2**31 - 1)]
@@ -39,11 +41,18 @@ def _blank_is_none(number: object) -> object:
     return (number.strip() or None) if isinstance(number, str) else number
 
 
+def _is_day(value: object) -> object:
+    """Pydantic would also take seconds since 1970, and a moment at midnight."""
+    if isinstance(value, str) and not _DAY.fullmatch(value):
+        raise ValueError("write a day as YYYY-MM-DD")
+    return value
+
+
 Text = Annotated[str, AfterValidator(_no_null_byte)]
 InvoiceId = Annotated[Text, Field(min_length=1, max_length=200)]
 Search = Annotated[Text, Field(max_length=_LONGEST_SEARCH)]
 # JSON has no dates and no UUIDs: a text is read as one although the model is strict.
-JsonDate = Annotated[date, Field(strict=False)]
+JsonDate = Annotated[date, Field(strict=False), BeforeValidator(_is_day, json_schema_input_type=date)]
 JsonUuid = Annotated[UUID, Field(strict=False)]
 PaymentNumber = Annotated[
     Annotated[str, Field(pattern=r"^[A-Za-z0-9](?:[A-Za-z0-9 -]{0,28}[A-Za-z0-9-])?$", max_length=30)] | None,
@@ -354,8 +363,8 @@ class MoneyQuery(Sent):
 
     model_config = ConfigDict(strict=False, populate_by_name=True)
 
-    from_: date = Field(alias="from")
-    to: date
+    from_: JsonDate = Field(alias="from")
+    to: JsonDate
 
 
 class BatchPage(Answer):

@@ -26,6 +26,7 @@ from services.submit.auth import Verifier
 from services.submit.console.app import create_console
 from services.submit.documented import add_problem_schema
 from services.submit.edge import Edge
+from services.submit.limits import SUBMITS, Limiter
 from shared.settings import SubmitSettings
 from shared.store.pool import open_pool
 
@@ -35,13 +36,13 @@ MOST_CONNECTIONS: Final = 10
 
 def create_app(settings: SubmitSettings) -> FastAPI:
     """The submit service. Raises ValueError if the settings leave no way to verify a token."""
-    verifier = Verifier(settings)
-    console = create_console(verifier)
+    verifier, submits = Verifier(settings), Limiter(most=SUBMITS)
+    console = create_console(verifier, submits)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with open_pool(settings.database_url, process="submit", most=MOST_CONNECTIONS) as pool:
-            app.state.pool, app.state.verifier = pool, verifier
+            app.state.pool, app.state.verifier, app.state.submits = pool, verifier, submits
             app.state.environment = settings.environment
             console.state.pool = pool
             yield

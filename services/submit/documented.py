@@ -14,6 +14,7 @@ _SAID: Final = {
     413: "The body is too long.",
     415: "The body is of a kind that this address does not take.",
     422: "The request is wrong, or invoices cannot be charged: every fault with its fix. Nothing was saved.",
+    429: "The practice submits too often. Nothing was saved; wait as long as `Retry-After` says.",
     503: "The database did not answer. Sending the request again is safe.",
 }
 _EVERYWHERE: Final = (401, 403, 422, 503)

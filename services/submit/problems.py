@@ -5,9 +5,10 @@ from http import HTTPStatus
 from typing import Any, Final
 
 import structlog
-from fastapi import FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
+from fastapi.routing import APIRoute
 from psycopg import OperationalError
 from psycopg_pool import PoolTimeout
 from starlette.exceptions import HTTPException
@@ -26,6 +27,7 @@ _DETAILS: Final = {
     404: "There is nothing here that you may see.",
     405: "This address does not take this method.",
 }
+_NOT_JSON: Final = {"type": "json_invalid", "loc": ("body",), "msg": "JSON decode error", "input": None}
 _log = structlog.get_logger()
 
 
@@ -115,13 +117,28 @@ def fault_of(error: Mapping[str, Any], *, skip: int = 0) -> Fault:
 async def _framework(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     status = error.status_code
+    if status == HTTPStatus.BAD_REQUEST:
+        # The framework's word for a body that is not even text; for JSON that is broken it says 422.
+        return await _invalid(request, RequestValidationError([_NOT_JSON]))
     return problem_response(
         status,
         _CODES.get(status, "request_refused"),
         _DETAILS.get(status, str(error.detail)),
         request_id=_id(request),
-        headers=error.headers,
+        headers={"Allow": _allowed(request)} if status == HTTPStatus.METHOD_NOT_ALLOWED else error.headers,
     )
+
+
+def _allowed(request: Request) -> str:
+    """Every method of this address. The framework names those of the first route that has the path."""
+    router: APIRouter = request.scope["router"]
+    found = {
+        method
+        for route in router.routes
+        if isinstance(route, APIRoute) and route.path_regex.match(request.scope["path"])
+        for method in route.methods or ()
+    }
+    return ", ".join(sorted(found))
 
 
 async def _database(request: Request, error: Exception) -> Response:

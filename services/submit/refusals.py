@@ -2,8 +2,12 @@
 
 from typing import assert_never
 
+from fastapi import Request
+
 from schemas import http
+from services.submit.caller import Caller
 from services.submit.explain import why
+from services.submit.limits import SUBMITS, WINDOW_S, Limiter
 from services.submit.problems import ProblemError
 from services.submit.submission import Differs, KeyReused, Refused, TooMany
 from shared.store.approvals import Approval
@@ -24,6 +28,19 @@ def refusal(body: http.SubmitRequest, key: str, answer: KeyReused | Refused | Di
             return too_many()
         case _:
             assert_never(answer)
+
+
+def count_submit(request: Request, caller: Caller) -> None:
+    """Raises the problem 429 if the caller's practice submits too often."""
+    submits: Limiter = request.app.state.submits
+    if not submits.allows(str(caller.scope.practice_id)):
+        raise ProblemError(
+            429,
+            "too_many_submits",
+            f"{_NOTHING_SAVED} Your practice submitted {SUBMITS} batches within a minute. Wait one minute and submit"
+            " again.",
+            headers={"Retry-After": str(round(WINDOW_S))},
+        )
 
 
 def key_reused(key: str) -> ProblemError:

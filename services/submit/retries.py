@@ -5,8 +5,8 @@ from typing import Any
 from fastapi import APIRouter, Response
 
 from schemas import http
-from services.submit.batches import BatchId, IdempotencyKey, submit_batch, visible_batch
-from services.submit.caller import Biller, Pool
+from services.submit.batches import BatchId, IdempotencyKey, Submitter, submit_batch, visible_batch
+from services.submit.caller import Pool
 from services.submit.documented import problems
 
 router = APIRouter(prefix="/v1/batches", tags=["batches"])
@@ -16,10 +16,10 @@ router = APIRouter(prefix="/v1/batches", tags=["batches"])
     "/{batch}/retry",
     status_code=201,
     response_model=http.SubmittedBatch,
-    responses={200: {"model": http.SubmittedBatch}, 202: {"model": http.WaitingBatch}, **problems(404, 409, 413)},
+    responses={200: {"model": http.SubmittedBatch}, 202: {"model": http.WaitingBatch}, **problems(404, 409, 413, 429)},
 )
 async def retry_batch(
-    batch: BatchId, *, body: http.RetryRequest, key: IdempotencyKey, caller: Biller, pool: Pool, response: Response
+    batch: BatchId, *, body: http.RetryRequest, key: IdempotencyKey, caller: Submitter, pool: Pool, response: Response
 ) -> Any:
     """Submit what this batch failed to charge and may be tried again, as a new batch: like a submit of `retry_of`."""
     async with pool.connection() as connection:

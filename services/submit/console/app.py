@@ -26,9 +26,9 @@ from services.submit.console import (
     voids,
 )
 from services.submit.console.headers import Headers
-from services.submit.console.limits import Limiter
 from services.submit.console.pages import FOLDER
 from services.submit.console.session import check_csrf
+from services.submit.limits import SIGN_INS, Limiter
 
 MODULES: Final[tuple[Any, ...]] = (
     account, history, live, downloads, report, payment, voids, refunds, retries, drafts, selection, confirm, review,
@@ -36,10 +36,10 @@ MODULES: Final[tuple[Any, ...]] = (
 )  # fmt: skip
 
 
-def create_console(verifier: Verifier) -> FastAPI:
-    """The application; whoever mounts it sets `state.pool`."""
+def create_console(verifier: Verifier, submits: Limiter) -> FastAPI:
+    """The application; whoever mounts it sets `state.pool`. `submits` is counted together with the JSON interface."""
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
-    app.state.verifier, app.state.sign_ins = verifier, Limiter()
+    app.state.verifier, app.state.sign_ins, app.state.submits = verifier, Limiter(most=SIGN_INS), submits
     app.add_middleware(Headers)
     failures.install(app)
     # The one door without a session to take a CSRF token from; it has its own.

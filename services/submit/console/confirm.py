@@ -7,7 +7,7 @@ from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
 from schemas.http import MOST_INVOICES, ControlTotals, SubmitRequest
-from services.submit import submission
+from services.submit import refusals, submission
 from services.submit.caller import Pool
 from services.submit.console import pages
 from services.submit.console.drafts import own_draft
@@ -50,6 +50,7 @@ async def submit(
         draft = await own_draft(connection, member, draft_id)
         if there := await _where_it_went(connection, member, draft):
             return RedirectResponse(there, status_code=303)
+        refusals.count_submit(request, member)
         selected = await drafts.invoices(connection, draft_id=draft_id)
     if not selected:
         return RedirectResponse(f"/console/drafts/{draft_id}/invoices?note=empty", status_code=303)

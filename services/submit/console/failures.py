@@ -16,6 +16,7 @@ from services.submit.console.formats import Formats
 from services.submit.console.session import ForgedError, NotAllowedError, SignedOutError
 from services.submit.console.sign_in import RETURN_COOKIE, TooManyTriesError
 from services.submit.problems import ProblemError
+from services.submit.submission import BusyError
 from shared.store import drafts
 
 _log = structlog.get_logger()
@@ -32,6 +33,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(ProblemError, _problem)
     app.add_exception_handler(HTTPException, _framework)
     app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(BusyError, _busy)
     app.add_exception_handler(OperationalError, _database)
     app.add_exception_handler(PoolTimeout, _database)
     app.add_exception_handler(Exception, _bug)
@@ -113,6 +115,17 @@ def _not_found(request: Request) -> Response:
         "We cannot find that page",
         "It may have been moved, or it belongs to something you cannot see.",
         "No payment was changed.",
+    )
+
+
+async def _busy(request: Request, error: Exception) -> Response:  # noqa: ARG001  # the framework's signature
+    return _failure(
+        request,
+        503,
+        "The batch was not submitted",
+        "No card was charged. Other batches of your practice were faster several times.",
+        "Your selection is kept; go back and press the button again.",
+        support=True,
     )
 
 

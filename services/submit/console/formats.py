@@ -76,6 +76,11 @@ class Formats:
         name = "Today" if day == self.today() else self.day(day)
         return f"{name}, {self.time(at, seconds=seconds)}"
 
+    def short_when(self, at: datetime) -> str:
+        """On a button: `2:44 PM` if that is today, else the day alone."""
+        day = self.local(at).date()
+        return self.time(at) if day == self.today() else self.short_day(day)
+
     def moment(self, at: datetime) -> str:
         """Within a sentence: `today at 2:44 PM` or `on Nov 20, 2026 at 4:22 PM`."""
         day = self.local(at).date()

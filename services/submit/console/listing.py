@@ -66,9 +66,15 @@ class Listing:
 
     def url(self, **changes: Any) -> str:
         """This view with other filters, from its first page."""
-        values = {**self.filters, "sort": self.sort_text} | changes
-        kept = {name: value for name, value in values.items() if value not in {None, "", "all", self.default}}
+        kept = self._shown({**self.filters, "sort": self.sort_text} | changes)
         return f"{self.path}?{urlencode(kept)}" if kept else self.path
+
+    def kept(self) -> list[tuple[str, Any]]:
+        """What a form that sorts this view has to send along."""
+        return list(self._shown(self.filters).items())
+
+    def _shown(self, values: dict[str, Any]) -> dict[str, Any]:
+        return {name: value for name, value in values.items() if value not in {None, "", "all", self.default}}
 
     def sorted_by(self, column: str, *, descending: bool = False) -> str:
         """The view sorted by this column; the other way round if it is already."""

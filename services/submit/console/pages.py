@@ -65,7 +65,6 @@ def page(
     member: Member | None = None,
     shell: Shell | None = None,
     status: int = 200,
-    headers: dict[str, str] | None = None,
     **context: Any,
 ) -> HTMLResponse:
     """A whole page, or the part of one that htmx asked for: it cuts it out by itself (`hx-select`)."""
@@ -80,4 +79,5 @@ def page(
         request_id=request.scope.get("request_id", ""),
         **context,
     )
-    return HTMLResponse(html, status_code=status, headers={"Vary": "HX-Request, Cookie", **(headers or {})})
+    until = {"X-Signed-In-Until": member.formats.iso(member.ends_at)} if member else {}
+    return HTMLResponse(html, status_code=status, headers={"Vary": "HX-Request, Cookie", **until})

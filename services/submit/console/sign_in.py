@@ -13,8 +13,8 @@ from fastapi.responses import RedirectResponse, Response
 from services.submit.auth import Permission, Token, TokenRefusedError, Verifier
 from services.submit.caller import Pool, source_of
 from services.submit.console import pages, session, words
-from services.submit.console.limits import Limiter
 from services.submit.console.session import ForgedError, csrf_token, digest
+from services.submit.limits import Limiter
 from shared.store import audit, sessions
 from shared.store.scope import Scope, resolve
 

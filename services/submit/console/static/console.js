@@ -32,7 +32,10 @@ document.addEventListener("click", async (event) => {
   const link = event.target.closest("a[data-dialog]");
   if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
   event.preventDefault();
-  const answer = await fetch(link.href, { headers: { Accept: "text/html" } });
+  if (link.ariaBusy === "true") return;
+  link.ariaBusy = "true";
+  const answer = await fetch(link.href, { headers: { Accept: "text/html" } }).finally(() => { link.ariaBusy = null; });
+  until(answer.headers);
   const content = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("dialog-content");
   if (!content) { location.assign(link.href); return; }
   const dialog = document.createElement("dialog");
@@ -76,6 +79,7 @@ function send(op, boxes) {
   sending = sending.then(() => fetch(table.dataset.selection, { method: "POST", body, headers: { "X-CSRF-Token": meta("csrf") } }))
     .then(async (answer) => {
       if (!answer.ok || answer.redirected) throw new Error(String(answer.status));
+      until(answer.headers);
       byId("tally").outerHTML = await answer.text();
       clearTimeout(saySoon);
       saySoon = setTimeout(() => say(byId("tally").dataset.say), 500);
@@ -109,6 +113,17 @@ document.addEventListener("htmx:configRequest", (event) => {
   if (event.detail.verb !== "get") return;
   for (const [name, value] of [...event.detail.formData]) if (value === "") event.detail.formData.delete(name);
 });
+
+// --- A list that cannot be had: the page says why, instead of showing nothing.
+document.addEventListener("htmx:beforeSwap", (event) => {
+  const answer = event.detail.xhr;
+  until({ get: (name) => answer.getResponseHeader(name) });
+  if (answer.status < 400) return;
+  event.detail.shouldSwap = false;
+  location.assign(answer.responseURL);
+});
+document.addEventListener("htmx:sendError", () => { byId("unreachable").hidden = false; });
+document.addEventListener("htmx:afterOnLoad", () => { byId("unreachable").hidden = true; });
 
 // --- Lists: focus stays where htmx put it; what changed is said.
 document.addEventListener("htmx:afterSettle", (event) => {
@@ -145,6 +160,7 @@ function live() {
 
 // --- The session: a warning two minutes before its end, then the page is replaced.
 let endsAt = Date.parse(meta("signed-in-until") ?? "");
+function until(headers) { endsAt = Date.parse(headers.get("X-Signed-In-Until") ?? "") || endsAt; }
 async function stay() {
   const answer = await fetch("/console/session", { method: "POST", headers: { "X-CSRF-Token": meta("csrf") } });
   if (!answer.ok) { location.reload(); return; }
