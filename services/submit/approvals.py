@@ -13,6 +13,7 @@ from services.submit.documented import problems
 from services.submit.problems import ProblemError, not_found
 from services.submit.submission import Accepted, BusyError
 from shared.store import approvals
+from shared.store.scope import seeing
 
 router = APIRouter(prefix="/v1/approvals", tags=["approvals"])
 
@@ -20,7 +21,7 @@ router = APIRouter(prefix="/v1/approvals", tags=["approvals"])
 @router.get("", responses=problems())
 async def list_approvals(caller: Approver, pool: Pool) -> http.WaitingBatches:
     """The batches that wait for a second person, the oldest first."""
-    async with pool.connection() as connection:
+    async with seeing(pool, caller.scope) as connection:
         rows = await approvals.waiting(connection, caller.scope)
     return http.WaitingBatches(items=[answers.waiting(row) for row in rows])
 

@@ -16,7 +16,7 @@ from shared.domain.batch import Posting
 from shared.store import batches, report
 from shared.store.batches import LONGEST_NUMBER, NEWEST_FIRST, Batch, Connection
 from shared.store.paging import Cursor
-from shared.store.scope import Scope
+from shared.store.scope import Scope, seeing
 
 router = APIRouter(prefix="/v1/batches", tags=["batches"])
 IdempotencyKey = Annotated[
@@ -81,7 +81,7 @@ async def list_batches(query: Annotated[http.BatchQuery, Query()], caller: Bille
     if caller.scope.own_clients and (order.sort, order.descending) != (NEWEST_FIRST, True):
         raise refusals.sort_not_available(query.sort)
     posting = None if query.show == "all" else Posting(query.show)
-    async with pool.connection() as connection:
+    async with seeing(pool, caller.scope) as connection:
         rows = await batches.page(connection, caller.scope, posting=posting, order=order)
     return http.BatchPage(
         items=[answers.batch(row) for row in rows[: query.limit]],
@@ -91,7 +91,7 @@ async def list_batches(query: Annotated[http.BatchQuery, Query()], caller: Bille
 
 @router.get("/{batch}", responses=problems(404))
 async def read_batch(batch: BatchId, caller: Biller, pool: Pool) -> http.BatchItem:
-    async with pool.connection() as connection:
+    async with seeing(pool, caller.scope) as connection:
         return answers.batch(await visible_batch(connection, caller.scope, batch))
 
 
@@ -101,7 +101,7 @@ async def list_payments(
 ) -> http.PaymentPage:
     """The batch report: a row per payment, in the order of the selection."""
     order = order_of(query)
-    async with pool.connection() as connection:
+    async with seeing(pool, caller.scope) as connection:
         found = await visible_batch(connection, caller.scope, batch)
         rows = await report.payments(
             connection,

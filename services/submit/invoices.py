@@ -10,6 +10,7 @@ from services.submit.caller import Biller, Pool
 from services.submit.cursors import next_cursor, order_of
 from services.submit.documented import problems
 from shared.store import invoices
+from shared.store.scope import seeing
 
 router = APIRouter(prefix="/v1/invoices", tags=["invoices"])
 
@@ -18,7 +19,7 @@ router = APIRouter(prefix="/v1/invoices", tags=["invoices"])
 async def list_invoices(query: Annotated[http.InvoiceQuery, Query()], caller: Biller, pool: Pool) -> http.InvoicePage:
     """Invoices with an amount due. One that cannot be charged now is listed with every reason why."""
     wanted = query.wanted()
-    async with pool.connection() as connection:
+    async with seeing(pool, caller.scope) as connection:
         rows = await invoices.page(connection, caller.scope, wanted=wanted, show=query.show, order=order_of(query))
         matching = await invoices.matching(connection, caller.scope, wanted=wanted)
         await caller.note_view(connection, "invoices.viewed", rows=len(rows))

@@ -12,6 +12,7 @@ from services.submit.documented import problems
 from services.submit.problems import ProblemError
 from shared.store import money
 from shared.store.money import Money
+from shared.store.scope import seeing
 
 router = APIRouter(prefix="/v1", tags=["money"])
 
@@ -19,7 +20,7 @@ router = APIRouter(prefix="/v1", tags=["money"])
 @router.get("/batches/{batch}/money", responses=problems(404))
 async def batch_money(batch: BatchId, caller: Biller, pool: Pool) -> http.Money:
     """What the batch brought, what the processor kept, what was given back, and what is settled."""
-    async with pool.connection() as connection:
+    async with seeing(pool, caller.scope) as connection:
         found = await visible_batch(connection, caller.scope, batch)
         return _answer(await money.of_batch(connection, caller.scope, batch_id=found.id))
 
@@ -31,7 +32,7 @@ async def days_money(query: Annotated[http.MoneyQuery, Query()], caller: Biller,
         raise ProblemError(
             422, "span_of_days", f"`from` must not be after `to`, and at most {http.MOST_DAYS} days are answered."
         )
-    async with pool.connection() as connection:
+    async with seeing(pool, caller.scope) as connection:
         days = await money.of_days(connection, caller.scope, first=query.from_, last=query.to)
     return http.MoneyOfDays(
         total=_answer(money.total(days)),

@@ -10,6 +10,7 @@ from services.submit.caller import Biller, Pool
 from services.submit.documented import problems
 from services.submit.problems import not_found
 from shared.store import report
+from shared.store.scope import seeing
 
 router = APIRouter(prefix="/v1/payments", tags=["payments"])
 
@@ -17,7 +18,7 @@ router = APIRouter(prefix="/v1/payments", tags=["payments"])
 @router.get("/{payment}", responses=problems(404))
 async def read_payment(payment: UUID, caller: Biller, pool: Pool) -> http.PaymentDetail:
     """A payment with every step it took and everything that was asked of the processor for it."""
-    async with pool.connection() as connection:
+    async with seeing(pool, caller.scope) as connection:
         row = await report.payment(connection, caller.scope, payment_id=payment)
         if row is None:
             raise not_found()

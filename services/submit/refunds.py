@@ -13,6 +13,7 @@ from services.submit.problems import ProblemError, not_found
 from shared.domain.refund_requests import RefundResult, words
 from shared.store import refunds, report
 from shared.store.refunds import RefundAsked
+from shared.store.scope import seeing
 
 router = APIRouter(prefix="/v1", tags=["refunds"])
 
@@ -20,7 +21,7 @@ router = APIRouter(prefix="/v1", tags=["refunds"])
 @router.post("/batches/{batch}/refund", status_code=202, responses=problems(404))
 async def refund_batch(batch: BatchId, caller: Refunder, pool: Pool) -> http.BatchRefund:
     """Ask for a refund of every settled payment of the batch, in full. Asking again changes nothing more."""
-    async with pool.connection() as connection:
+    async with seeing(pool, caller.scope) as connection:
         found = await visible_batch(connection, caller.scope, batch)
     if caller.scope.own_clients:
         raise ProblemError(
@@ -43,7 +44,7 @@ async def refund_batch(batch: BatchId, caller: Refunder, pool: Pool) -> http.Bat
 @router.post("/payments/{payment}/refund", status_code=202, responses=problems(404, 409))
 async def refund_payment(payment: UUID, caller: Refunder, pool: Pool) -> http.PaymentRefund:
     """Ask for a refund of one payment, in full. Asking again changes nothing more."""
-    async with pool.connection() as connection:
+    async with seeing(pool, caller.scope) as connection:
         if await report.payment(connection, caller.scope, payment_id=payment) is None:
             raise not_found()
     asked = await refunds.request_payment_refund(

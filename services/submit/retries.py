@@ -8,6 +8,7 @@ from schemas import http
 from services.submit.batches import BatchId, IdempotencyKey, Submitter, submit_batch, visible_batch
 from services.submit.caller import Pool
 from services.submit.documented import problems
+from shared.store.scope import seeing
 
 router = APIRouter(prefix="/v1/batches", tags=["batches"])
 
@@ -22,7 +23,7 @@ async def retry_batch(
     batch: BatchId, *, body: http.RetryRequest, key: IdempotencyKey, caller: Submitter, pool: Pool, response: Response
 ) -> Any:
     """Submit what this batch failed to charge and may be tried again, as a new batch: like a submit of `retry_of`."""
-    async with pool.connection() as connection:
+    async with seeing(pool, caller.scope) as connection:
         found = await visible_batch(connection, caller.scope, batch)
     request = http.SubmitRequest(retry_of=found.id, control=body.control, payment_number=body.payment_number)
     return await submit_batch(request, key, caller, pool, response)

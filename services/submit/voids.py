@@ -13,6 +13,7 @@ from services.submit.documented import problems
 from services.submit.problems import ProblemError, not_found
 from shared.domain.voiding import words
 from shared.store import report, voids
+from shared.store.scope import seeing
 from shared.store.voids import VoidAsked
 
 router = APIRouter(prefix="/v1", tags=["voids"])
@@ -21,7 +22,7 @@ router = APIRouter(prefix="/v1", tags=["voids"])
 @router.post("/batches/{batch}/void", status_code=202, responses=problems(404))
 async def void_batch(batch: BatchId, caller: Voider, pool: Pool) -> http.VoidAnswer:
     """Ask for a void of every payment of the batch that can still be voided. Asking again changes nothing more."""
-    async with pool.connection() as connection:
+    async with seeing(pool, caller.scope) as connection:
         found = await visible_batch(connection, caller.scope, batch)
     if caller.scope.own_clients:
         raise ProblemError(
@@ -44,7 +45,7 @@ async def void_batch(batch: BatchId, caller: Voider, pool: Pool) -> http.VoidAns
 @router.post("/payments/{payment}/void", status_code=202, responses=problems(404))
 async def void_payment(payment: UUID, caller: Voider, pool: Pool) -> http.VoidAnswer:
     """Ask for a void of one payment."""
-    async with pool.connection() as connection:
+    async with seeing(pool, caller.scope) as connection:
         if await report.payment(connection, caller.scope, payment_id=payment) is None:
             raise not_found()
     asked = await voids.request_payment_void(

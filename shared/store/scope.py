@@ -1,10 +1,13 @@
 """What a caller may see: one practice, and in it all clients or only one clinician's."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
 from psycopg import AsyncConnection
+from psycopg_pool import AsyncConnectionPool
 
 from shared.store.statements import load
 
@@ -25,6 +28,14 @@ class Scope:
 
     def parameters(self) -> dict[str, Any]:
         return {"practice_id": self.practice_id, "clinician_id": self.clinician_id}
+
+
+@asynccontextmanager
+async def seeing(pool: AsyncConnectionPool[Any], scope: Scope) -> AsyncIterator[Connection]:
+    """A transaction that sees only this scope: row-level security holds also where a statement forgets its WHERE."""
+    async with pool.connection() as connection:
+        await connection.execute(_SQL["become"], scope.parameters())
+        yield connection
 
 
 async def resolve(connection: Connection, *, practice: str, clinician: str | None) -> Scope | None:

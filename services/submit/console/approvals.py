@@ -16,6 +16,7 @@ from services.submit.console.session import Approving, Member, NotAllowedError, 
 from services.submit.explain import why
 from services.submit.problems import not_found
 from shared.store import approvals, drafts
+from shared.store.scope import seeing
 
 router = APIRouter()
 _SIZE: Final = 50
@@ -25,7 +26,7 @@ _SIZE: Final = 50
 async def waiting(request: Request, member: Approving, pool: Pool) -> Response:
     if member.scope.own_clients:
         raise NotAllowedError(Permission.APPROVE)
-    async with pool.connection() as connection:
+    async with seeing(pool, member.scope) as connection:
         rows = await approvals.waiting(connection, member.scope)
         shell = await pages.shell(connection, member)
     return pages.page(request, "approvals.html", member=member, shell=shell, rows=rows)
@@ -123,7 +124,7 @@ async def _page(
     fault: str | None = None,
 ) -> Response:
     number = number_of(batch)
-    async with pool.connection() as connection:
+    async with seeing(pool, member.scope) as connection:
         found = await approvals.find(connection, member.scope, number=number) if number is not None else None
         if found is None:
             raise not_found()

@@ -16,6 +16,7 @@ from services.submit.explain import why
 from services.submit.submission import Accepted, Differs, KeyReused, Refused, SubmitAnswer, TooMany, Waits
 from shared.store import approvals, drafts, submissions
 from shared.store.drafts import Connection, Draft
+from shared.store.scope import seeing
 
 router = APIRouter()
 _SIZE: Final = 50
@@ -26,7 +27,7 @@ async def confirm(
     request: Request, draft_id: UUID, member: SignedIn, pool: Pool, page: Annotated[int, Query(ge=1, le=1000)] = 1
 ) -> Response:
     """Client sessions, totals, and what will happen."""
-    async with pool.connection() as connection:
+    async with seeing(pool, member.scope) as connection:
         draft = await own_draft(connection, member, draft_id)
         if draft.submitted_at is not None and (there := await _where_it_went(connection, member, draft)):
             return RedirectResponse(there, status_code=303)
@@ -46,7 +47,7 @@ async def submit(
     total_minor: Annotated[int, Form(ge=1, le=2**53 - 1)],
 ) -> Response:
     """Submit the selection. Its key is the draft's: a second press or a second tab lands on the same batch."""
-    async with pool.connection() as connection:
+    async with seeing(pool, member.scope) as connection:
         draft = await own_draft(connection, member, draft_id)
         if there := await _where_it_went(connection, member, draft):
             return RedirectResponse(there, status_code=303)
@@ -73,7 +74,7 @@ async def submit(
 async def _answer(request: Request, member: Member, pool: Pool, draft: Draft, answer: SubmitAnswer) -> Response:
     match answer:
         case Accepted() | Waits():
-            async with pool.connection() as connection:
+            async with seeing(pool, member.scope) as connection:
                 await drafts.close(connection, draft_id=draft.id)
             if isinstance(answer, Waits):
                 return RedirectResponse(f"/console/approvals/BP-{answer.approval.number}", status_code=303)
@@ -104,7 +105,7 @@ async def _where_it_went(connection: Connection, member: Member, draft: Draft) -
 
 async def _difference(request: Request, member: Member, pool: Pool, draft: Draft) -> Response:
     """Nothing was saved: show what changed, with the selection as it can be charged now."""
-    async with pool.connection() as connection:
+    async with seeing(pool, member.scope) as connection:
         differences = await drafts.differences(connection, draft_id=draft.id)
         await drafts.refresh(connection, draft_id=draft.id)
     return await _confirm(
@@ -132,7 +133,7 @@ async def _confirm(
     differences: Any = (),
     before: Draft | None = None,
 ) -> Response:
-    async with pool.connection() as connection:
+    async with seeing(pool, member.scope) as connection:
         draft = await own_draft(connection, member, draft_id)
         summary = await drafts.summary(connection, draft_id=draft_id)
         context: dict[str, Any] = {

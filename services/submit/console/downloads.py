@@ -20,6 +20,7 @@ from shared.domain.payment import State
 from shared.store import batches, report
 from shared.store.batches import Batch
 from shared.store.report import ReportRow
+from shared.store.scope import seeing
 
 router = APIRouter()
 _CHUNK: Final = 1000
@@ -45,7 +46,7 @@ async def as_csv(batch: BatchId, member: SignedIn, pool: Pool) -> StreamingRespo
 async def as_pdf(batch: BatchId, member: SignedIn, pool: Pool) -> Response:
     found = await _opened(batch, member, pool, action="report.exported_pdf")
     rows = [row async for chunk in _chunks(found, member, pool) for row in chunk]
-    async with pool.connection() as connection:
+    async with seeing(pool, member.scope) as connection:
         parts = await batches.breakdown(connection, member.scope, batch_ids=[found.id])
         shell = await pages.shell(connection, member)
     document = pdf.Document(
@@ -68,7 +69,7 @@ async def as_pdf(batch: BatchId, member: SignedIn, pool: Pool) -> Response:
 
 
 async def _opened(batch: str, member: Member, pool: AsyncConnectionPool[Any], *, action: str) -> Batch:
-    async with pool.connection() as connection:
+    async with seeing(pool, member.scope) as connection:
         found = await visible_batch(connection, member.scope, batch)
         await member.note_view(connection, action, batch_id=found.id, rows=found.tally.total)
     return found
@@ -77,7 +78,7 @@ async def _opened(batch: str, member: Member, pool: AsyncConnectionPool[Any], *,
 async def _chunks(found: Batch, member: Member, pool: AsyncConnectionPool[Any]) -> AsyncIterator[list[ReportRow]]:
     after = None
     while True:
-        async with pool.connection() as connection:
+        async with seeing(pool, member.scope) as connection:
             rows = await report.payments(connection, member.scope, batch_id=found.id, after=after, limit=_CHUNK)
         yield rows
         if len(rows) < _CHUNK:

@@ -15,6 +15,7 @@ from services.submit.explain import used_number
 from services.submit.problems import not_found
 from shared.store import drafts, invoices, submissions
 from shared.store.drafts import Connection, Draft
+from shared.store.scope import seeing
 
 router = APIRouter()
 _NUMBER: Final[TypeAdapter[str | None]] = TypeAdapter(PaymentNumber)
@@ -40,14 +41,14 @@ async def create(request: Request, member: SignedIn, pool: Pool, payment_number:
     number, fault = _read(payment_number)
     if fault:
         return await _step_1(request, member, pool, draft=None, typed=payment_number, fault=fault)
-    async with pool.connection() as connection:
+    async with seeing(pool, member.scope) as connection:
         draft_id = await drafts.start(connection, member.scope, owner=member.subject, payment_number=number)
     return RedirectResponse(f"/console/drafts/{draft_id}/invoices", status_code=303)
 
 
 @router.get("/drafts/{draft_id}/number")
 async def edit(request: Request, draft_id: UUID, member: SignedIn, pool: Pool) -> Response:
-    async with pool.connection() as connection:
+    async with seeing(pool, member.scope) as connection:
         draft = await own_draft(connection, member, draft_id)
     return await _step_1(request, member, pool, draft=draft, typed=draft.payment_number or "")
 
@@ -55,7 +56,7 @@ async def edit(request: Request, draft_id: UUID, member: SignedIn, pool: Pool) -
 @router.post("/drafts/{draft_id}/number")
 async def save(request: Request, draft_id: UUID, member: SignedIn, pool: Pool, payment_number: Typed = "") -> Response:
     number, fault = _read(payment_number)
-    async with pool.connection() as connection:
+    async with seeing(pool, member.scope) as connection:
         draft = await own_draft(connection, member, draft_id)
         if not fault:
             await drafts.save_number(connection, draft_id=draft.id, payment_number=number)
@@ -70,7 +71,7 @@ async def number_warning(
 ) -> Response:
     """The warning under the field, while it is typed."""
     number, fault = _read(payment_number)
-    async with pool.connection() as connection:
+    async with seeing(pool, member.scope) as connection:
         warnings = await _warnings(connection, member, number)
     return pages.page(request, "number_warning.html", member=member, warnings=warnings, fault=fault)
 
@@ -93,7 +94,7 @@ def _read(typed: str) -> tuple[str | None, str | None]:
 async def _step_1(
     request: Request, member: Member, pool: Pool, *, draft: Draft | None, typed: str, fault: str | None = None
 ) -> Response:
-    async with pool.connection() as connection:
+    async with seeing(pool, member.scope) as connection:
         context: dict[str, Any] = {
             "shell": await pages.shell(connection, member),
             "matching": await invoices.matching(connection, member.scope, wanted={}),

@@ -18,6 +18,7 @@ from services.submit.console.sign_in import RETURN_COOKIE, TooManyTriesError
 from services.submit.problems import ProblemError
 from services.submit.submission import BusyError
 from shared.store import drafts
+from shared.store.scope import seeing
 
 _log = structlog.get_logger()
 _SIGNED_OUT: Final = "/console/sign-in"
@@ -46,7 +47,7 @@ async def _signed_out(request: Request, error: Exception) -> Response:
         return Response(status_code=401, headers={"HX-Redirect": request.headers.get("HX-Current-URL", _SIGNED_OUT)})
     ended, draft = error.ended, None
     if ended is not None:
-        async with request.app.state.pool.connection() as connection:
+        async with seeing(request.app.state.pool, ended.scope) as connection:
             draft = await drafts.find(connection, ended.scope, owner=ended.subject, draft_id=None)
     place = Formats(timezone=ended.timezone, locale=ended.locale, currency=ended.currency) if ended else None
     response = pages.page(request, "signed_out.html", status=401, draft=draft, by_hand=False, place=place)

@@ -15,6 +15,7 @@ from shared.domain.batch import Group, Posting, group
 from shared.domain.payment import State
 from shared.store import approvals, batches
 from shared.store.batches import NEWEST_FIRST, Batch, Connection, Part
+from shared.store.scope import seeing
 
 router = APIRouter()
 PATH: Final = "/console/batches"
@@ -151,7 +152,7 @@ async def history(
         both_ways=not member.scope.own_clients,
         filters={"show": show, "q": q.strip()},
     )
-    async with pool.connection() as connection:
+    async with seeing(pool, member.scope) as connection:
         found = await _page(connection, member, listing, show=show, search=q.strip() or None)
         rows, previous, following = listing.cut(found)
         context: dict[str, Any] = {

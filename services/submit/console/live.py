@@ -24,6 +24,7 @@ from shared.domain.batch import Posting
 from shared.store import batches, sessions
 from shared.store.batches import NEWEST_FIRST, Batch, Connection
 from shared.store.paging import Order
+from shared.store.scope import seeing
 
 router = APIRouter()
 # As often as a person can take in; also what bounds the load of an open page.
@@ -59,11 +60,9 @@ async def _events(request: Request, member: Member, pool: AsyncConnectionPool[An
     while not await request.is_disconnected():
         now = time.monotonic()
         try:
-            async with pool.connection() as connection:
-                if now >= beat_at:
-                    session = await sessions.find(connection, key_sha256=member.key_sha256, active=False)
-                    if session is None or not session.alive:
-                        return
+            if now >= beat_at and not await _is_signed_in(pool, member):
+                return
+            async with seeing(pool, member.scope) as connection:
                 news = await _news(connection, member, told)
         except (OperationalError, PoolTimeout) as error:
             _log.warning("live_update_missed", error=type(error).__name__)
@@ -74,6 +73,12 @@ async def _events(request: Request, member: Member, pool: AsyncConnectionPool[An
             beat_at = now + _HEARTBEAT_S
             yield _event("beat", "")
         await asyncio.sleep(_EVERY_S)
+
+
+async def _is_signed_in(pool: AsyncConnectionPool[Any], member: Member) -> bool:
+    async with pool.connection() as connection:
+        session = await sessions.find(connection, key_sha256=member.key_sha256, active=False)
+    return session is not None and session.alive
 
 
 def _event(name: str, html: str) -> str:

@@ -11,13 +11,14 @@ from services.submit.console.report import refundable, voidable, why
 from services.submit.console.session import SignedIn
 from services.submit.problems import not_found
 from shared.store import report
+from shared.store.scope import seeing
 
 router = APIRouter()
 
 
 @router.get("/payments/{payment}")
 async def payment_timeline(request: Request, payment: UUID, member: SignedIn, pool: Pool) -> Response:
-    async with pool.connection() as connection:
+    async with seeing(pool, member.scope) as connection:
         row = await report.payment(connection, member.scope, payment_id=payment)
         if row is None:
             raise not_found()

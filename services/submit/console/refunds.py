@@ -19,6 +19,7 @@ from shared.domain.refund_requests import RefundResult, result_of_asking, words
 from shared.store import batches, refunds, report
 from shared.store.batches import Batch, Connection, Part
 from shared.store.report import ReportRow
+from shared.store.scope import seeing
 
 router = APIRouter()
 _NOT_SETTLED: Final = (State.QUEUED, State.SENDING, State.UNKNOWN, State.PROCESSING, State.APPROVED, State.VOIDING)
@@ -35,7 +36,7 @@ async def refund_batch(
     request: Request, batch: BatchId, member: Refunding, pool: Pool, *, count: Number, total_minor: Number
 ) -> Response:
     """Refund if nothing more than what was shown would be; payments may have settled meanwhile."""
-    async with pool.connection() as connection:
+    async with seeing(pool, member.scope) as connection:
         found, parts = await _parts(connection, member, batch)
     now = _over(parts, State.SETTLED)
     if now.payments > count or now.amount_minor > total_minor or now.payments == 0:
@@ -58,7 +59,7 @@ async def ask_payment(request: Request, payment: UUID, member: Refunding, pool: 
 @router.post("/payments/{payment}/refund")
 async def refund_payment(request: Request, payment: UUID, member: Refunding, pool: Pool) -> Response:
     """Ask for the refund; the dialog again, with the reason, if there is nothing to refund any more."""
-    async with pool.connection() as connection:
+    async with seeing(pool, member.scope) as connection:
         if await report.payment(connection, member.scope, payment_id=payment) is None:
             raise not_found()
     asked = await refunds.request_payment_refund(
@@ -86,7 +87,7 @@ async def _parts(connection: Connection, member: Member, batch: str) -> tuple[Ba
 
 
 async def _batch_dialog(request: Request, batch: str, member: Member, pool: Pool, *, status: int) -> Response:
-    async with pool.connection() as connection:
+    async with seeing(pool, member.scope) as connection:
         found, parts = await _parts(connection, member, batch)
         shell = await pages.shell(connection, member)
     return pages.page(
@@ -104,7 +105,7 @@ async def _batch_dialog(request: Request, batch: str, member: Member, pool: Pool
 
 
 async def _payment_dialog(request: Request, payment: UUID, member: Member, pool: Pool, *, status: int) -> Response:
-    async with pool.connection() as connection:
+    async with seeing(pool, member.scope) as connection:
         row = await report.payment(connection, member.scope, payment_id=payment)
         if row is None:
             raise not_found()

@@ -19,6 +19,7 @@ from shared.domain.refund_requests import RefundResult, result_of_asking
 from shared.store import batches, report, submissions
 from shared.store.batches import Part
 from shared.store.report import ReportRow, Wanted
+from shared.store.scope import seeing
 
 router = APIRouter()
 _SORTS: Final = ("attention", "invoice", "client", "service_date", "card", "number", "amount", "finished")
@@ -127,7 +128,7 @@ async def batch_report(
 ) -> Response:
     """Every payment with its status in words, and the totals."""
     column, descending = read_sort(sort, _SORTS, "attention")
-    async with pool.connection() as connection:
+    async with seeing(pool, member.scope) as connection:
         found = await visible_batch(connection, member.scope, batch)
         listing = Listing(
             path=f"{history.PATH}/BP-{found.number}",

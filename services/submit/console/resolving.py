@@ -14,6 +14,7 @@ from shared.domain.payment import State
 from shared.domain.resolving import Verdict, suggestion, verdicts
 from shared.domain.words import ProcessorName
 from shared.store import audit, report, resolutions
+from shared.store.scope import seeing
 
 router = APIRouter()
 _LONGEST: Final = 200
@@ -91,7 +92,7 @@ async def _page(
     faults: dict[str, str] | None = None,
     typed: dict[str, str] | None = None,
 ) -> Response:
-    async with pool.connection() as connection:
+    async with seeing(pool, member.scope) as connection:
         row = await report.payment(connection, member.scope, payment_id=payment)
         if row is None:
             raise not_found()

@@ -9,6 +9,7 @@ from services.submit.caller import Pool
 from services.submit.console import history
 from services.submit.console.session import NotAllowedError, SignedIn
 from shared.store import drafts, submissions
+from shared.store.scope import seeing
 
 router = APIRouter()
 
@@ -16,7 +17,7 @@ router = APIRouter()
 @router.post("/batches/{batch}/retry")
 async def retry_batch(batch: BatchId, member: SignedIn, pool: Pool) -> Response:
     """Nothing is charged before the person confirms, as in the wizard."""
-    async with pool.connection() as connection:
+    async with seeing(pool, member.scope) as connection:
         found = await visible_batch(connection, member.scope, batch)
         if member.scope.own_clients:
             raise NotAllowedError(Permission.BILLING)

@@ -10,6 +10,7 @@ from services.submit.caller import Pool
 from services.submit.console import pages
 from services.submit.console.session import SignedIn
 from shared.store import reviews
+from shared.store.scope import seeing
 
 router = APIRouter()
 _SIZE: Final = 20
@@ -19,7 +20,7 @@ _SIZE: Final = 20
 async def review_list(
     request: Request, member: SignedIn, pool: Pool, after: Annotated[UUID | None, Query()] = None
 ) -> Response:
-    async with pool.connection() as connection:
+    async with seeing(pool, member.scope) as connection:
         cases = await reviews.cases(connection, member.scope, after=after, limit=_SIZE + 1)
         shell = await pages.shell(connection, member)
         await member.note_view(connection, "review.viewed", rows=len(cases))

@@ -18,6 +18,7 @@ from services.submit.console.session import Member, SignedIn
 from services.submit.explain import why
 from shared.store import drafts, invoices
 from shared.store.drafts import Connection
+from shared.store.scope import seeing
 
 router = APIRouter()
 _SORTS: Final = ("client", "clinician", "invoice", "service_date", "sessions", "card", "amount")
@@ -37,7 +38,7 @@ async def select_invoices(
     """The list with the selection; the URL is the whole view."""
     listing = _listing(draft_id, view)
     wanted = filters.read(view, member.formats)
-    async with pool.connection() as connection:
+    async with seeing(pool, member.scope) as connection:
         draft = await own_draft(connection, member, draft_id)
         if draft.submitted_at is not None:
             return RedirectResponse(f"/console/drafts/{draft_id}/confirm", status_code=303)
@@ -92,7 +93,7 @@ async def change_selection(
 ) -> Response:
     """Ticks answer the tally; the buttons for many rows answer the list."""
     seen = View.model_validate(dict(_pairs(view)))
-    async with pool.connection() as connection:
+    async with seeing(pool, member.scope) as connection:
         draft = await own_draft(connection, member, draft_id)
         if draft.submitted_at is not None:
             return RedirectResponse(f"/console/drafts/{draft_id}/confirm", status_code=303)

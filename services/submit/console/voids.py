@@ -17,6 +17,7 @@ from services.submit.problems import not_found
 from shared.domain.payment import State
 from shared.store import batches, report, voids
 from shared.store.batches import Batch, Connection, Part
+from shared.store.scope import seeing
 
 router = APIRouter()
 _ON_ITS_WAY: Final = (State.SENDING, State.UNKNOWN, State.PROCESSING)
@@ -77,7 +78,7 @@ async def void_batch(
     request: Request, batch: BatchId, member: Voiding, pool: Pool, *, count: Number, total_minor: Number
 ) -> Response:
     """Void if nothing more than what was shown would be voided; charging may have taken some away meanwhile."""
-    async with pool.connection() as connection:
+    async with seeing(pool, member.scope) as connection:
         found, now = await _effects(connection, member, batch)
     if now.count > count or now.total_minor > total_minor or (now.count == 0 and found.void_requested_at is None):
         return await _batch_dialog(request, batch, member, pool, status=409)
@@ -93,7 +94,7 @@ async def void_batch(
 
 @router.get("/payments/{payment}/void")
 async def ask_payment(request: Request, payment: UUID, member: Voiding, pool: Pool) -> Response:
-    async with pool.connection() as connection:
+    async with seeing(pool, member.scope) as connection:
         row = await report.payment(connection, member.scope, payment_id=payment)
         if row is None:
             raise not_found()
@@ -103,7 +104,7 @@ async def ask_payment(request: Request, payment: UUID, member: Voiding, pool: Po
 
 @router.post("/payments/{payment}/void")
 async def void_payment(payment: UUID, member: Voiding, pool: Pool) -> Response:
-    async with pool.connection() as connection:
+    async with seeing(pool, member.scope) as connection:
         if await report.payment(connection, member.scope, payment_id=payment) is None:
             raise not_found()
     await voids.request_payment_void(
@@ -125,7 +126,7 @@ async def _effects(connection: Connection, member: Member, batch: str) -> tuple[
 
 
 async def _batch_dialog(request: Request, batch: str, member: Member, pool: Pool, *, status: int) -> Response:
-    async with pool.connection() as connection:
+    async with seeing(pool, member.scope) as connection:
         found, now = await _effects(connection, member, batch)
         shell = await pages.shell(connection, member)
     return pages.page(

@@ -1,3 +1,9 @@
+-- name: become
+-- Until the end of the transaction this connection sees what the scope allows, whatever its statements say.
+SELECT set_config('batchpay.practice_id', %(practice_id)s::text, true),
+  set_config('batchpay.clinician_id', coalesce(%(clinician_id)s::text, ''), true),
+  set_config('role', 'batchpay_member', true)
+
 -- name: resolve
 SELECT p.id, c.id
 FROM practice p
