@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from tests.bench import results, system_metrics
+from tests.bench import console, results, system_metrics
 from tests.bench.charging_metrics import SCENARIOS, compare
 from tests.bench.ground import Ground, ground
 from tests.bench.measurements import Measurements
@@ -25,6 +25,7 @@ _SYSTEM = {
     "end-to-end": system_metrics.whole_runs,
     "small-behind-large": system_metrics.small_batches,
     "batch-size": system_metrics.batch_sizes,
+    "console": console.pages,
 }
 METRICS = (*SCENARIOS, *_SYSTEM)
 _console = Console(stderr=True, highlight=False)

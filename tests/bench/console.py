@@ -1,35 +1,32 @@
-"""`python -m tests.bench.console`: the console's two largest pages, each beside its queries run directly.
+"""The console's two largest pages, each beside its queries run directly: how long they take at the server.
 
-The selection page over 50,000 open invoices and the history over 10,000 batches; medians in milliseconds at the server.
-Exits with 1 if a page takes longer than its bound.
+The selection page over 50,000 open invoices and the history over 10,000 batches. The queries are those of the page,
+under row-level security as there.
 """
 
 import asyncio
-import statistics
-import sys
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-import psycopg
-from psycopg import AsyncConnection
-from rich.console import Console as Terminal
-from rich.table import Table
+from psycopg_pool import AsyncConnectionPool
 
-from services.development.sandbox import new_database
-from services.development.servers import development_servers
-from shared.domain.batch import Posting
 from shared.store import batches, invoices
-from shared.store.migrate import migrate
 from shared.store.paging import Order
-from shared.store.scope import Scope, resolve
-from tests.console_client import Console, console, draft_with
+from shared.store.pool import open_pool
+from shared.store.scope import Scope, resolve, seeing
+from tests.bench.charging_metrics import Say
+from tests.bench.ground import Ground
+from tests.bench.measurements import Measurements, Row, Target
+from tests.bench.statistics import Spread
+from tests.console_client import Visitor, console, draft_with
 from tests.submit_service import seed
 
 INVOICES: Final = 50_000
 BATCHES: Final = 10_000
-ROUNDS: Final = 21
 BOUND_MS: Final = 300.0
+# Of each page in a round. They take milliseconds, and the median of few would be that of the machine's mood.
+_TIMES: Final = 9
 # Every batch is settled and posted, as almost all of a long history are.
 _HISTORY: Final = """
 INSERT INTO batch (practice_id, number, processor, processor_account, currency, first_payment_number,
@@ -44,75 +41,85 @@ FROM practice p CROSS JOIN generate_series(1, %s) n WHERE p.external_id = 'oak'
 Work = Callable[[], Awaitable[Any]]
 
 
-async def measure(here: Console, database_url: str) -> dict[str, tuple[float, float]]:
-    """Medians of each page and of its queries alone."""
-    pat = await here.person()
-    draft = await draft_with(pat, [])
-    async with await AsyncConnection.connect(database_url) as connection:
-        scope = await resolve(connection, practice="oak", clinician=None)
+def pages(ground: Ground, measured: Measurements, *, rounds: int, quick: bool, say: Say) -> None:
+    """Medians of each page and of its queries alone, in milliseconds."""
+    with ground.place() as place:
+        seed(place.database_url, clients=INVOICES // 10 if quick else INVOICES)
+        with place.connect() as connection:
+            connection.execute(_HISTORY, [BATCHES // 10 if quick else BATCHES])
+            connection.execute("VACUUM ANALYZE")
+        found = asyncio.run(_run(place.database_url, rounds * _TIMES, say))
+    measured.raw["console"] += [{"page": name, **times} for name, times in found.items()]
+    measured.tables["console"] = [
+        Row(name=name, title=name, values={column: Spread.of(each) for column, each in times.items()})
+        for name, times in found.items()
+    ]
+    measured.targets += [
+        Target(
+            metric=f"console, {name}: ms at the server", value=Spread.of(times["page ms"]), bound=BOUND_MS, at_most=True
+        )
+        for name, times in found.items()
+    ]
+
+
+async def _run(database_url: str, times: int, say: Say) -> dict[str, dict[str, list[float]]]:
+    async with console(database_url) as here, open_pool(database_url, process="bench", most=1) as pool:
+        pat = await here.person()
+        draft = await draft_with(pat, [])
+        async with pool.connection() as connection:
+            scope = await resolve(connection, practice="oak", clinician=None)
         assert scope is not None
-        pairs: dict[str, tuple[Work, Work]] = {
-            "selection": (
-                lambda: pat.get(f"{draft}/invoices"),
-                lambda: _selection(connection, scope, {}),
-            ),
-            "selection, searched and sorted by amount": (
-                lambda: pat.get(f"{draft}/invoices", **{"q.client": "client 0", "sort": "-amount"}),
-                lambda: _selection(connection, scope, {"client": "client 0"}, sort="amount"),
-            ),
-            "history": (
-                lambda: pat.get("/console/batches"),
-                lambda: _history(connection, scope, "submitted"),
-            ),
-            "history, sorted by total": (
-                lambda: pat.get("/console/batches", sort="-total"),
-                lambda: _history(connection, scope, "total"),
-            ),
-        }
-        return {name: (await _median(page), await _median(query)) for name, (page, query) in pairs.items()}
+        found = {}
+        for name, (page, queries) in _pairs(pat, draft, pool, scope).items():
+            found[name] = {
+                "page ms": await _each_ms(page, times),
+                "its queries alone ms": await _each_ms(queries, times),
+            }
+            say(f"console {name}: {Spread.of(found[name]['page ms']).median:.0f} ms")
+        return found
 
 
-async def _selection(connection: AsyncConnection, scope: Scope, wanted: dict[str, Any], sort: str = "client") -> None:
+def _pairs(pat: Visitor, draft: str, pool: AsyncConnectionPool[Any], scope: Scope) -> dict[str, tuple[Work, Work]]:
+    return {
+        "selection": (
+            lambda: pat.get(f"{draft}/invoices"),
+            lambda: _selection(pool, scope, {}),
+        ),
+        "selection, searched and sorted by amount": (
+            lambda: pat.get(f"{draft}/invoices", **{"q.client": "client 0", "sort": "-amount"}),
+            lambda: _selection(pool, scope, {"client": "client 0"}, sort="amount"),
+        ),
+        "history": (
+            lambda: pat.get("/console/batches"),
+            lambda: _history(pool, scope, "submitted"),
+        ),
+        "history, sorted by total": (
+            lambda: pat.get("/console/batches", sort="-total"),
+            lambda: _history(pool, scope, "total"),
+        ),
+    }
+
+
+async def _selection(
+    pool: AsyncConnectionPool[Any], scope: Scope, wanted: dict[str, Any], sort: str = "client"
+) -> None:
     order = Order(sort=sort, descending=sort == "amount", limit=26)
-    await invoices.page(connection, scope, wanted=wanted, show="all", order=order)
-    await invoices.matching(connection, scope, wanted=wanted)
+    async with seeing(pool, scope) as connection:
+        await invoices.page(connection, scope, wanted=wanted, show="all", order=order)
+        await invoices.matching(connection, scope, wanted=wanted)
 
 
-async def _history(connection: AsyncConnection, scope: Scope, sort: str) -> None:
-    posting: Posting | None = None
-    await batches.page(connection, scope, posting=posting, order=Order(sort=sort, descending=True, limit=26))
-    await batches.counts(connection, scope)
+async def _history(pool: AsyncConnectionPool[Any], scope: Scope, sort: str) -> None:
+    async with seeing(pool, scope) as connection:
+        await batches.page(connection, scope, posting=None, order=Order(sort=sort, descending=True, limit=26))
+        await batches.counts(connection, scope)
 
 
-async def _median(work: Work) -> float:
-    times = []
-    for _ in range(ROUNDS + 1):
+async def _each_ms(work: Work, times: int) -> list[float]:
+    await work()  # fills caches
+    found = []
+    for _ in range(times):
         started = time.perf_counter()
         await work()
-        times.append((time.perf_counter() - started) * 1000)
-    return statistics.median(times[1:])  # the first one fills caches
-
-
-async def _run(database_url: str) -> dict[str, tuple[float, float]]:
-    async with console(database_url) as here:
-        return await measure(here, database_url)
-
-
-def main() -> int:
-    with development_servers() as servers:
-        database_url = new_database(servers.database_url)
-        migrate(database_url)
-        seed(database_url, clients=INVOICES)
-        with psycopg.connect(database_url, autocommit=True) as connection:
-            connection.execute(_HISTORY, [BATCHES])
-            connection.execute("VACUUM ANALYZE")
-        measured = asyncio.run(_run(database_url))
-    table = Table("page", "page, ms", "its queries alone, ms", f"under {BOUND_MS:.0f} ms")
-    for name, (page_ms, query_ms) in measured.items():
-        table.add_row(name, f"{page_ms:.0f}", f"{query_ms:.0f}", "yes" if page_ms < BOUND_MS else "no")
-    Terminal().print(table)
-    return 0 if all(page_ms < BOUND_MS for page_ms, _ in measured.values()) else 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+        found.append((time.perf_counter() - started) * 1000)
+    return found
