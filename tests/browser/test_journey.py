@@ -7,10 +7,12 @@ from pathlib import Path
 
 import psycopg
 from playwright.sync_api import Page, expect
+from pypdf import PdfReader
 
 from services.development.sandbox import Sandbox, call
 from shared.domain.words import ProcessorName
-from tests.browser.person import WIDE, Person
+from tests.browser.person import SHORT_LOOK, WIDE, Person
+from tests.journeys.journey import days_pass, look_now
 from tests.journeys.sandboxes import SAMPLE
 from tests.waiting import eventually
 
@@ -62,8 +64,10 @@ def test_from_sign_in_to_sign_out(box: Sandbox, person: Callable[..., Person], t
     select(marta, [*good, *bad])
     slow_down(box, good)
     submit_and_watch(marta)
-    read_the_report(marta, tmp_path)
+    read_the_report(marta, tmp_path, good, bad[0])
     void_one(marta, good[0])
+    with days_pass(box):
+        refund_one(marta, box, good[1])
     leave(marta)
 
 
@@ -101,7 +105,7 @@ def submit_and_watch(marta: Person) -> None:
     expect(row).to_contain_text("Charging")
     page.evaluate("window.notReloaded = true")
     expect(row.get_by_role("progressbar")).to_have_count(1)
-    marta.look("history-charging", sizes=(WIDE,), themes=("light",))
+    marta.look("history-charging", looks=[(WIDE, "light")])
     expect(row).to_contain_text("Completed with errors", timeout=LIVE_WITHIN_MS)
     assert page.evaluate("window.notReloaded") is True
     row.get_by_role("button", name="1 problem in BP-1001").click()
@@ -111,19 +115,23 @@ def submit_and_watch(marta: Person) -> None:
     expect(row.get_by_role("tooltip")).to_be_hidden()
 
 
-def read_the_report(marta: Person, folder: Path) -> None:
+def read_the_report(marta: Person, folder: Path, good: list[str], bad: str) -> None:
     page = marta.page
     page.get_by_role("link", name="BP-1001", exact=True).click()
     expect(page.get_by_role("heading", name="Batch BP-1001")).to_be_visible()
-    marta.look("report")
+    marta.look("report-completed")
     files = {}
     for kind in ("CSV", "PDF"):
         with page.expect_download() as download:
             page.get_by_role("link", name=kind, exact=True).click()
         files[kind] = folder / download.value.suggested_filename
         download.value.save_as(files[kind])
-    assert len(files["CSV"].read_text(encoding="utf-8").splitlines()) == 6
-    assert files["PDF"].read_bytes().startswith(b"%PDF-")
+    with files["CSV"].open(encoding="utf-8-sig", newline="") as file:
+        told = {row["Invoice"]: (row["Status"], row["Payment number"]) for row in csv.DictReader(file)}
+    assert told == {**dict.fromkeys(good, ("Approved", "NOV-2026")), bad: ("Declined", "NOV-2026")}
+    read = PdfReader(files["PDF"]).pages[0].extract_text()
+    for expected in ("Cedar Grove Counseling", "BP-1001", "Page 1 of 1", "Not enough money or credit.", *good, bad):
+        assert expected in read
 
 
 def void_one(marta: Person, number: str) -> None:
@@ -149,6 +157,42 @@ def void_one(marta: Person, number: str) -> None:
     marta.look("payment")
     page.get_by_role("link", name="Batch BP-1001").click()
     expect(page.locator(".totals")).to_contain_text("1 payment")
+
+
+def refund_one(marta: Person, box: Sandbox, number: str) -> None:
+    """Once it is settled. The report ends with gross, voided, refunded and net of the four charges."""
+    page, dialog = marta.page, marta.page.get_by_role("dialog")
+    refund = page.get_by_role("link", name=f"Refund… {number}")
+
+    def settled() -> bool:
+        look_now(box)
+        page.reload()
+        return refund.is_visible()
+
+    eventually(settled, within_s=90, what="the payments are settled")
+    refund.click()
+    expect(dialog).to_contain_text("The full amount goes back to the same card")
+    assert marta.focused() == "Keep the payment"
+    marta.look("refund-dialog", looks=SHORT_LOOK)
+    dialog.get_by_role("button", name=re.compile(r"^Refund \$")).click()
+    expect(page.get_by_role("heading", name="What happened")).to_be_visible()
+    page.get_by_role("link", name="Batch BP-1001").click()
+    row = page.locator("table.rep tr", has_text=number)
+
+    def refunded() -> bool:
+        look_now(box)
+        page.reload()
+        return "Refunded" in row.inner_text()
+
+    eventually(refunded, within_s=90, what="the processor refunds the payment")
+    gross, voided, returned, _, _, net = (
+        round(float(text.lstrip("\N{MINUS SIGN}").lstrip("$").replace(",", "")) * 100)
+        for text in page.locator(".totals .v").all_inner_texts()
+    )
+    assert voided > 0
+    assert returned > 0
+    assert net == gross - voided - returned
+    marta.look("report")
 
 
 def leave(marta: Person) -> None:

@@ -9,8 +9,9 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from services.development.sandbox import Sandbox
+from services.submit.console import words
 from tests import builders
-from tests.browser.person import Person
+from tests.browser.person import PHONE, ZOOMED, Person
 
 
 @pytest.fixture
@@ -117,3 +118,105 @@ def test_the_page_is_replaced_when_the_session_ends(
     expect(page.get_by_role("heading", name="Select Open Invoices")).to_be_visible()
     expect(page.locator("#tally")).not_to_contain_text("0 selected")
     assert box.api_url in page.url
+
+
+def test_the_keyboard_alone_takes_a_batch_to_its_last_button(person: Callable[..., Person]) -> None:
+    """Tab and Enter through all three steps; at 400 % nothing scrolls sideways and no bar hides what has the focus."""
+    marta = person("keys", practice="prac_harbor").sign_in()
+    page = marta.go("/new")
+    marta.resize(ZOOMED)
+    marta.tab_to("Payment number")
+    page.keyboard.type("KEYS")
+    marta.tab_to("Next: Select Open Invoices")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Select Open Invoices", level=1)).to_be_visible()
+    marta.stays_inside("step 2 at 400 %")
+    marta.tab_to(re.compile("^INV-"))
+    page.keyboard.press("Space")
+    expect(page.locator("#tally")).to_contain_text("1 selected")
+    marta.tab_to("Next: Confirm")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Confirm Batch Payment")).to_be_visible()
+    marta.stays_inside("step 3 at 400 %")
+    marta.tab_to("Submit Batch Payment")
+
+
+def test_a_phone_sorts_and_searches_every_column(person: Callable[..., Person]) -> None:
+    lee = person("phone", practice="prac_harbor").sign_in()
+    page = lee.go("/new")
+    page.get_by_role("button", name="Next: Select Open Invoices").click()
+    lee.resize(PHONE)
+    page.locator("summary", has_text="Sort and search").click()
+    page.get_by_label("Sort by").select_option("-amount")
+    expect(page.locator("#say")).to_contain_text("sorted by amount, descending")
+    page.locator("#sm-amount").fill("> 100")
+    expect(page).to_have_url(re.compile("q.amount"))
+    amounts = page.locator("tbody .c-amt")
+    expect(amounts.first).to_contain_text("$")
+    for name in ("client", "invoice", "clinician", "dates", "sessions", "card", "amount"):
+        assert page.locator(f"#sm-{name}").bounding_box()["height"] >= 44
+
+
+def test_who_is_idle_is_warned_in_time_and_can_stay(person: Callable[..., Person]) -> None:
+    lee = person("idle", practice="prac_harbor")
+    lee.page.clock.install()
+    page = lee.sign_in().go("/batches")
+    page.get_by_role("link", name="New batch").first.focus()
+    page.clock.fast_forward("27:50")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    page.clock.fast_forward("00:15")
+    warning = page.get_by_role("dialog", name="Still there?")
+    expect(warning).to_contain_text("You are signed out at")
+    assert lee.focused() == "Stay signed in"
+    page.keyboard.press("Enter")
+    expect(warning).to_have_count(0)
+    assert lee.focused() == "New batch"
+
+
+def test_a_server_that_does_not_answer_is_said_and_the_list_stays(person: Callable[..., Person]) -> None:
+    lee = person("lost", practice="prac_harbor").sign_in()
+    page = lee.go("/new")
+    page.get_by_role("button", name="Next: Select Open Invoices").click()
+    rows = page.locator("#list tbody tr")
+    before = rows.count()
+    page.route("**/invoices?**", lambda route: route.abort())
+    page.get_by_label("Search client").fill("a")
+    expect(page.get_by_role("alert").filter(has_text="The server does not answer")).to_be_visible()
+    expect(rows).to_have_count(before)
+    page.unroute("**/invoices?**")
+    page.get_by_label("Search client").fill("")
+    expect(page.get_by_text("The server does not answer")).to_be_hidden()
+    lee.complaints.clear()  # Chromium's own words about the cut
+
+
+def test_nothing_turns_for_who_wants_less_motion(person: Callable[..., Person]) -> None:
+    lee = person("calm", practice="prac_harbor").sign_in()
+    page = lee.go("/batches")
+    page.emulate_media(reduced_motion="reduce")
+    moving = "document.body.insertAdjacentHTML('beforeend', '<svg class=\"icon spin\" id=\"probe\"></svg>');"
+    assert page.evaluate(f"() => {{ {moving} return getComputedStyle(byId('probe')).animationName }}") == "none"
+    page.emulate_media(reduced_motion="no-preference")
+    assert page.evaluate("getComputedStyle(byId('probe')).animationName") == "spin"
+
+
+def test_a_clinician_sees_one_line_for_what_is_hidden(
+    connection: builders.Connection, person: Callable[..., Person]
+) -> None:
+    made = builders.submitted(connection, 2)
+    practice = connection.execute(
+        "INSERT INTO clinician (practice_id, external_id, name) VALUES (%s, 'dr-ray', 'Dr Ray') RETURNING"
+        " (SELECT external_id FROM practice WHERE id = practice_id)",
+        [made.practice_id],
+    ).fetchone()
+    assert practice
+    connection.execute(
+        "UPDATE client SET clinician_id = (SELECT id FROM clinician WHERE external_id = 'dr-ray')"
+        " WHERE id = (SELECT client_id FROM payment WHERE id = %s)",
+        [made.payments[0]],
+    )
+    doctor = person("dr", practice=practice[0], permissions=("billing", "own_clients"), clinician="dr-ray")
+    page = doctor.sign_in().go("/batches")
+    page.locator("tbody[id^=BP-] a.num").first.click()
+    expect(page.get_by_text(words.HIDDEN)).to_be_visible()
+    expect(page.locator("table.rep tbody tr")).to_have_count(2)
+    doctor.look("report-own-clients")

@@ -206,7 +206,7 @@ def test_openapi_documents_every_status_and_refers_only_to_what_it_holds(databas
             "/v1/webhooks/{webhook}/test",
         }
         submit = document["paths"]["/v1/batches"]["post"]
-        assert set(submit["responses"]) == {"200", "201", "202", "401", "403", "409", "413", "422", "503"}
+        assert set(submit["responses"]) == {"200", "201", "202", "401", "403", "409", "413", "422", "429", "503"}
         assert "application/problem+json" in submit["responses"]["409"]["content"]
         text = json.dumps(document)
         named = set(re.findall(r'"#/components/schemas/(\w+)"', text))

@@ -1,14 +1,20 @@
 """Who may do and see what at the console, and what a hostile page, token or import cannot do."""
 
+import csv
+import io
 import re
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from fastapi.routing import APIRoute
+from pypdf import PdfReader
 
 from services.submit.console import words
 from services.submit.console.app import MODULES
+from services.submit.edge import MOST_BODY_BYTES
+from services.submit.limits import SUBMITS
 from tests.console_client import EVERYTHING, Console, Visitor, draft_with, submit, with_console
+from tests.integration.test_console_live import listening
 from tests.submit_service import seed
 
 # A text that is a tag, an attribute's end, a template and a script's end at once.
@@ -236,6 +242,83 @@ def test_no_imported_text_becomes_markup(url: str, statement: str) -> None:
     with_console(url, story)
 
 
+def test_imported_text_is_only_text_in_files_and_live_updates(url: str) -> None:
+    async def story(console: Console) -> None:
+        pat = await console.person()
+        for statement in TEXTS:
+            await console.sql(statement, HOSTILE)
+        await console.sql("UPDATE invoice SET number = '=1+1' WHERE external_id = 'oak-i2'")
+        await submit(pat, await draft_with_all(pat))
+        await console.sql("UPDATE payment SET review_reason = %s", HOSTILE)
+        table = (await pat.get("/console/batches/BP-1001.csv")).body
+        rows = list(csv.DictReader(io.StringIO(table.lstrip("\ufeff"))))
+        assert {row["Client"] for row in rows} == {HOSTILE}
+        assert not any(cell.startswith(("=", "+", "-", "@")) for row in rows for cell in row.values())
+        paper = PdfReader(io.BytesIO((await pat.get("/console/batches/BP-1001.pdf")).body))
+        assert "onerror=alert(1)" in paper.pages[0].extract_text().replace("\n", "")
+        catalog = str(paper.trailer["/Root"])
+        assert not any(active in catalog for active in ("/JavaScript", "/OpenAction", "/Launch", "/URI"))
+        async with listening(pat) as stream:
+            await stream.until("beat", "")
+            await stream.until("BP-1001.progress", "finished")
+            assert not any("<img" in html for html in stream.heard.values())
+
+    with_console(url, story)
+
+
+async def draft_with_all(visitor: Visitor) -> str:
+    reply = await visitor.post("/console/drafts")
+    path = reply.headers["Location"].removesuffix("/invoices")
+    await visitor.post(f"{path}/selection", op="matching")
+    return path
+
+
+def test_another_practices_invoices_cannot_be_selected(url: str) -> None:
+    async def story(console: Console) -> None:
+        other = await console.person("elm")
+        draft = await draft_with(other, [])
+        theirs = await console.sql("SELECT id::text FROM invoice WHERE external_id LIKE 'oak-%%'")
+        reply = await other.post(f"{draft}/selection", [("op", "add"), *(("invoice", row[0]) for row in theirs)])
+        assert "0 selected" in reply.body
+        assert await console.sql("SELECT * FROM draft_invoice") == []
+
+    with_console(url, story)
+
+
+def test_a_flood_of_submits_is_told_to_wait_and_keeps_the_selection(url: str) -> None:
+    async def story(console: Console) -> None:
+        pat = await console.person()
+        draft = await draft_with(pat, ["INV-1"])
+        for _ in range(SUBMITS):
+            reply = await pat.post(f"{draft}/submit", count=1, total_minor=99)
+            assert reply.status == 409
+        reply = await pat.post(f"{draft}/submit", count=1, total_minor=100)
+        assert reply.status == 429
+        assert "No card was charged" in reply.body
+        assert "1 selected" in (await pat.get(f"{draft}/invoices")).body
+
+    with_console(url, story)
+
+
+def test_a_body_that_is_too_long_is_refused_with_nothing_done(url: str) -> None:
+    async def story(console: Console) -> None:
+        pat = await console.person()
+        for path in ("/console/drafts", "/console/sign-in"):
+            reply = await pat.send("POST", path, data=io.BytesIO(b"payment_number=" + b"x" * MOST_BODY_BYTES))
+            assert reply.status == 413
+        assert await console.sql("SELECT * FROM draft") == []
+
+    with_console(url, story)
+
+
+# Pages that show nobody's data: no client, no amount of a client.
+NO_CLIENTS: Final = {
+    "/console/", "/console/batches", "/console/batches/live", "/console/new", "/console/numbers",
+    "/console/drafts/{draft_id}/number", "/console/approvals", "/console/batches/{batch}/void",
+    "/console/batches/{batch}/refund",
+}  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("path", "query"),
     [
@@ -268,6 +351,10 @@ def test_every_view_of_clients_data_is_in_the_audit_log(url: str) -> None:
             f"/console/drafts/{ids['draft_id']}/confirm": "draft.viewed",
             "/console/batches/BP-1001": "report.viewed",
             "/console/batches/BP-1001.csv": "report.exported_csv",
+            "/console/batches/BP-1001.pdf": "report.exported_pdf",
+            f"/console/payments/{ids['payment']}/void": "payment.viewed",
+            f"/console/payments/{ids['payment']}/refund": "payment.viewed",
+            f"/console/review/{ids['payment']}/resolve": "payment.viewed",
             f"/console/payments/{ids['payment']}": "payment.viewed",
             "/console/review": "review.viewed",
             "/console/approvals/BP-1002": "approval.viewed",
@@ -277,6 +364,8 @@ def test_every_view_of_clients_data_is_in_the_audit_log(url: str) -> None:
             assert (await pat.get(path)).status == 200
             entries = await console.sql("SELECT actor, action FROM audit_entry WHERE id > %s", before)
             assert entries == [("pat", action)]
+        known = {filled(path, ids) for path in NO_CLIENTS} | set(pages)
+        assert {filled(path, ids) for _, path in routes("GET")} == known, "is a client shown there, and written down?"
 
     with_console(url, story)
 

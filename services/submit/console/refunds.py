@@ -109,6 +109,7 @@ async def _payment_dialog(request: Request, payment: UUID, member: Member, pool:
         row = await report.payment(connection, member.scope, payment_id=payment)
         if row is None:
             raise not_found()
+        await member.note_view(connection, "payment.viewed", batch_id=row.batch_id, payment_id=row.id)
         shell = await pages.shell(connection, member)
     return pages.page(
         request,

@@ -98,6 +98,7 @@ async def ask_payment(request: Request, payment: UUID, member: Voiding, pool: Po
         row = await report.payment(connection, member.scope, payment_id=payment)
         if row is None:
             raise not_found()
+        await member.note_view(connection, "payment.viewed", batch_id=row.batch_id, payment_id=row.id)
         shell = await pages.shell(connection, member)
     return pages.page(request, "void_payment.html", member=member, shell=shell, row=row, voidable=voidable(member, row))
 

@@ -118,6 +118,9 @@ document.addEventListener("htmx:configRequest", (event) => {
 document.addEventListener("htmx:beforeSwap", (event) => {
   const answer = event.detail.xhr;
   until({ get: (name) => answer.getResponseHeader(name) });
+  if (document.querySelector("details.filters[open]")) {
+    event.detail.serverResponse = event.detail.serverResponse.replace("<details class=\"filters", "<details open class=\"filters");
+  }
   if (answer.status < 400) return;
   event.detail.shouldSwap = false;
   location.assign(answer.responseURL);
