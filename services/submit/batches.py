@@ -3,11 +3,11 @@
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
+from fastapi import APIRouter, Header, Path, Query, Request, Response
 
 from schemas import http
 from services.submit import answers, refusals, submission
-from services.submit.caller import Biller, Caller, Pool
+from services.submit.caller import Biller, Pool
 from services.submit.cursors import next_cursor, order_of
 from services.submit.documented import problems
 from services.submit.problems import not_found
@@ -23,13 +23,6 @@ IdempotencyKey = Annotated[
     str, Header(alias="Idempotency-Key", min_length=1, max_length=200, pattern=r"^[\x21-\x7e]+$")
 ]
 
-
-async def _submitter(request: Request, caller: Biller) -> Caller:
-    refusals.count_submit(request, caller)
-    return caller
-
-
-Submitter = Annotated[Caller, Depends(_submitter)]
 BatchId = Annotated[str, Path(description="The batch's id, or its number: `BP-1048`.", max_length=40)]
 
 
@@ -49,12 +42,13 @@ async def preview_batch(body: http.PreviewRequest, caller: Biller, pool: Pool) -
     responses={200: {"model": http.SubmittedBatch}, 202: {"model": http.WaitingBatch}, **problems(409, 413, 429)},
 )
 async def submit_batch(
-    body: http.SubmitRequest, key: IdempotencyKey, caller: Submitter, pool: Pool, response: Response
+    request: Request, *, body: http.SubmitRequest, key: IdempotencyKey, caller: Biller, pool: Pool, response: Response
 ) -> Any:
     """Submit a batch: all selected invoices or none. The same key with the same request answers 200 with the batch.
 
     Above the practice's ceiling nothing is charged: the answer is 202, and a second person approves or sends back.
     """
+    refusals.count_submit(request, caller)
     try:
         answer = await submission.submit(
             pool, caller.scope, body, idempotency_key=key, actor=caller.subject, source=caller.source

@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 
 from schemas import http
-from services.submit.batches import BatchId, IdempotencyKey, Submitter, submit_batch, visible_batch
-from services.submit.caller import Pool
+from services.submit.batches import BatchId, IdempotencyKey, submit_batch, visible_batch
+from services.submit.caller import Biller, Pool
 from services.submit.documented import problems
 from shared.store.scope import seeing
 
@@ -20,10 +20,17 @@ router = APIRouter(prefix="/v1/batches", tags=["batches"])
     responses={200: {"model": http.SubmittedBatch}, 202: {"model": http.WaitingBatch}, **problems(404, 409, 413, 429)},
 )
 async def retry_batch(
-    batch: BatchId, *, body: http.RetryRequest, key: IdempotencyKey, caller: Submitter, pool: Pool, response: Response
+    request: Request,
+    batch: BatchId,
+    *,
+    body: http.RetryRequest,
+    key: IdempotencyKey,
+    caller: Biller,
+    pool: Pool,
+    response: Response,
 ) -> Any:
     """Submit what this batch failed to charge and may be tried again, as a new batch: like a submit of `retry_of`."""
     async with seeing(pool, caller.scope) as connection:
         found = await visible_batch(connection, caller.scope, batch)
-    request = http.SubmitRequest(retry_of=found.id, control=body.control, payment_number=body.payment_number)
-    return await submit_batch(request, key, caller, pool, response)
+    selection = http.SubmitRequest(retry_of=found.id, control=body.control, payment_number=body.payment_number)
+    return await submit_batch(request, body=selection, key=key, caller=caller, pool=pool, response=response)
