@@ -34,7 +34,9 @@ DECLARE
 BEGIN
   FOR rule IN SELECT * FROM (VALUES
     ('practice', 'id = (SELECT seen_practice())'),
-    ('clinician', own), ('person', own), ('batch', own), ('approval', own), ('draft', own), ('audit_entry', own),
+    ('clinician', own), ('person', own), ('batch', own), ('audit_entry', own),
+    ('draft', format(unless_all, 'clinician_id = (SELECT seen_clinician())')),
+    ('approval', format(unless_all, 'draft_id IN (SELECT d.id FROM draft d)')),
     ('client', format(unless_all, 'clinician_id = (SELECT seen_clinician())')),
     ('payment_method', own_clients), ('invoice', own_clients), ('payment', own_clients),
     ('session', format(unless_all, 'EXISTS (SELECT FROM invoice i WHERE i.id = invoice_id)')),
