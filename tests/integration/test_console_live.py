@@ -45,7 +45,9 @@ class Stream:
 
     async def until(self, name: str, text: str) -> None:
         async with self._news:
-            await asyncio.wait_for(self._news.wait_for(lambda: text in self.heard.get(name, "")), WITHIN_S)
+            await asyncio.wait_for(
+                self._news.wait_for(lambda: name in self.heard and text in self.heard[name]), WITHIN_S
+            )
 
 
 @asynccontextmanager

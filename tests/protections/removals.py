@@ -171,6 +171,12 @@ REMOVALS: Final = (
         "    pika.spec.props[pika.BasicProperties.INDEX] = ReadableProperties",
         "    assert ReadableProperties",
         "tests/integration/test_ingress.py::test_properties_that_cannot_be_read_block_nothing",
+        "row-level security: who reads for a person becomes the guarded role",
+        "shared/store/sql/scope.sql",
+        "set_config('role', 'batchpay_member', true)",
+        "current_setting('role')",
+        "tests/integration/test_row_security.py"
+        "::test_without_a_where_each_practice_sees_its_half_and_nobody_sees_nothing",
     ),
     Removal(
         "refunds after a restore: a living key waits too",
