@@ -23,6 +23,7 @@ SQL = ("'; DROP TABLE payment; --", "%", "_", "\\", "' OR '1'='1", "$1", "%(prac
 BODIES: dict[str, Any] = {
     "approve": {"control": {"count": 1, "total_minor": 500}},
     "send-back": {"reason": "no"},
+    "rotate-secret": {},
     "retry": {"control": {"count": 1, "total_minor": 500}},
 }
 
@@ -43,7 +44,10 @@ async def things(caller: Caller) -> dict[str, str]:
     await caller.sql("UPDATE practice SET approval_ceiling_minor = 100 WHERE external_id = 'oak'")
     waiting = (await caller.submit(["oak-i5"], 500, key="key-2")).body
     payment = (await caller.get(f"/v1/batches/{batch['id']}/payments")).body["items"][0]
-    return {"batch": batch["id"], "payment": payment["id"], "practice": "oak", "waiting": waiting["number"]}
+    keeper = caller.as_(bearer(permissions=EVERYTHING))
+    webhook = (await keeper.post("/v1/webhooks", {"url": "https://example.com/oak"})).body["id"]
+    ids = {"batch": batch["id"], "payment": payment["id"], "practice": "oak", "waiting": waiting["number"]}
+    return {**ids, "webhook": webhook}
 
 
 def filled(path: str, ids: dict[str, str]) -> str:
@@ -63,6 +67,7 @@ def test_another_practices_ids_are_not_found_in_any_route_and_nothing_changes(ur
     async def story(caller: Caller) -> None:
         ids, before = await things(caller), None
         nowhere = {"batch": ids["payment"], "payment": ids["batch"], "practice": "nowhere", "waiting": "BP-9"}
+        nowhere["webhook"] = ids["payment"]
         other = caller.as_(bearer("elm", permissions=EVERYTHING))
         before = await state(caller)
         for method, path in operations(with_ids=True):
@@ -116,7 +121,7 @@ def test_a_deeply_nested_or_huge_body_is_refused_by_every_route_that_takes_one(u
 
     async def story(caller: Caller) -> None:
         lee = caller.as_(bearer(permissions=EVERYTHING))
-        ids = {"batch": "BP-1", "waiting": "BP-1", "practice": "oak", "payment": "0" * 32}
+        ids = {"batch": "BP-1", "waiting": "BP-1", "practice": "oak", "payment": "0" * 32, "webhook": "0" * 32}
         for method, path in operations():
             if "requestBody" not in PATHS[path][method.lower()]:
                 continue

@@ -26,7 +26,7 @@ from services.submit.auth import Permission, mint
 from shared.settings import SubmitSettings
 from tests.conftest import broken_rules
 from tests.shared_servers import Shared, create_database, database_url_of, drop_database, unique
-from tests.submit_service import AUDIENCE, SECRET, seed, submit_service
+from tests.submit_service import AUDIENCE, SECRET, bearer, seed, submit_service
 
 EXAMPLES = int(os.environ.get("BATCHPAY_OPENAPI_EXAMPLES", "10"))
 EVERYTHING = tuple(one for one in Permission if one is not Permission.OWN_CLIENTS)
@@ -70,7 +70,10 @@ class Service(threading.Thread):
             await caller.sql("UPDATE practice SET approval_ceiling_minor = 1")
             await caller.submit(["oak-i5"], 500, key="key-2")
             [(payment,)] = await caller.sql("SELECT id::text FROM payment ORDER BY id LIMIT 1")
-            self.url, self.names = caller.url, {"practice": "oak", "batch": "BP-1001", "payment": payment}
+            keeper = caller.as_(bearer(permissions=(Permission.WEBHOOKS_WRITE,)))
+            webhook = (await keeper.post("/v1/webhooks", {"url": "https://example.com/oak"})).body["id"]
+            self.url = caller.url
+            self.names = {"practice": "oak", "batch": "BP-1001", "payment": payment, "webhook": webhook}
             self._ready.set()
             await self._end.wait()
 
@@ -115,5 +118,5 @@ def authorization() -> dict[str, str]:
 def test_the_answer_is_as_documented(service: Service, authorization: dict[str, str], case: Any) -> None:
     if case.meta.generation.mode is GenerationMode.POSITIVE:
         known = service.names | ({"batch": "BP-1002"} if "approvals" in case.path else {})
-        case.path_parameters = {name: known[name] for name in case.path_parameters}
+        case.path_parameters = {name: known.get(name, value) for name, value in case.path_parameters.items()}
     case.call_and_validate(base_url=service.url, headers=authorization)

@@ -171,6 +171,8 @@ REMOVALS: Final = (
         "    pika.spec.props[pika.BasicProperties.INDEX] = ReadableProperties",
         "    assert ReadableProperties",
         "tests/integration/test_ingress.py::test_properties_that_cannot_be_read_block_nothing",
+    ),
+    Removal(
         "row-level security: who reads for a person becomes the guarded role",
         "shared/store/sql/scope.sql",
         "set_config('role', 'batchpay_member', true)",
