@@ -139,12 +139,12 @@ def test_a_deeply_nested_or_huge_body_is_refused_by_every_route_that_takes_one(u
 
 def test_sql_in_any_text_is_only_text(url: str) -> None:
     async def story(caller: Caller) -> None:
-        before = await state(caller)
+        lee, before = caller.as_(bearer(permissions=EVERYTHING)), await state(caller)
         lists = [(path, methods["get"]) for path, methods in PATHS.items() if "get" in methods and "{" not in path]
         for path, operation in lists:
             for parameter in operation.get("parameters", []):
                 for text in SQL:
-                    reply = await caller.get(path, **{parameter["name"]: text})
+                    reply = await lee.get(path, **{parameter["name"]: text})
                     assert reply.status in {200, 422}, (path, parameter["name"], text)
                     if parameter["name"] in {"client", "invoice", "card"} and text not in "%_\\":
                         assert reply.status == 422 or reply.body["items"] == []
