@@ -12,7 +12,12 @@ DO $$
 BEGIN
   -- Without INHERIT: who logs in is not restricted until it becomes the role. A superuser may become any role.
   IF NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) THEN
-    GRANT batchpay_member TO CURRENT_USER WITH INHERIT FALSE, SET TRUE;
+    IF current_setting('server_version_num')::integer < 160000 THEN
+      RAISE EXCEPTION 'PostgreSQL % cannot do it: use 16 or newer, or migrate as a superuser',
+        current_setting('server_version');
+    END IF;
+    -- As text, because older servers cannot read it.
+    EXECUTE 'GRANT batchpay_member TO CURRENT_USER WITH INHERIT FALSE, SET TRUE';
   END IF;
 END $$;
 
