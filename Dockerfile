@@ -22,18 +22,18 @@ COPY shared ./shared
 COPY workers ./workers
 RUN uv sync --frozen --no-dev --no-cache --no-editable
 
-FROM base AS dev
-COPY --from=build /app/.venv /app/.venv
-# `python -m` looks here first, and here the simulators are not left out.
-WORKDIR /app/source
-COPY --from=build /app/schemas ./schemas
-COPY --from=build /app/services ./services
-COPY --from=build /app/shared ./shared
-COPY --from=build /app/workers ./workers
+# What runs in a container is looked after on a port that no other machine sees unless somebody publishes it.
+FROM base AS watched
+ENV BATCHPAY_METRICS_HOST=0.0.0.0 BATCHPAY_METRICS_PORT=9090
+HEALTHCHECK --interval=10s --timeout=5s --start-period=30s \
+    CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:9090/healthz', timeout=4)"]
+WORKDIR /app
 USER batchpay
 CMD ["batchpay", "--help"]
 
-FROM base AS runtime
-COPY --from=build /app/.venv /app/.venv
-USER batchpay
-CMD ["batchpay", "--help"]
+# `python -m` looks here first, and here the simulators are not left out.
+FROM watched AS dev
+COPY --from=build /app ./
+
+FROM watched AS runtime
+COPY --from=build /app/.venv ./.venv

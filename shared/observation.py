@@ -12,14 +12,17 @@ from shared.telemetry.traces import tracing
 
 
 @contextmanager
-def observed(process: str, settings: Settings, *, alive: Check) -> Iterator[None]:
-    """For the time of the block; `alive` is asked from other threads whether the process makes progress."""
+def observed(process: str, settings: Settings, *, alive: Check, needs_rabbitmq: bool = True) -> Iterator[int | None]:
+    """For the time of the block; `alive` is asked from other threads whether the process makes progress.
+
+    A process that does its work without RabbitMQ is ready without it. Yields the port, where there is one.
+    """
     with ExitStack() as stack:
         stack.enter_context(tracing(process))
+        port = None
         if settings.metrics_port is not None:
-            ready = {
-                "postgresql": partial(pool.is_reachable, settings.database_url, process=process),
-                "rabbitmq": partial(topology.is_reachable, settings.amqp_url),
-            }
-            stack.enter_context(endpoint(settings.metrics_host, settings.metrics_port, alive=alive, ready=ready))
-        yield
+            ready: dict[str, Check] = {"postgresql": partial(pool.is_reachable, settings.database_url, process=process)}
+            if needs_rabbitmq:
+                ready["rabbitmq"] = partial(topology.is_reachable, settings.amqp_url)
+            port = stack.enter_context(endpoint(settings.metrics_host, settings.metrics_port, alive=alive, ready=ready))
+        yield port

@@ -11,6 +11,7 @@ import structlog
 from shared.crash_points import reached
 from shared.domain.answers import Blame, NotExecuted, Unknown
 from shared.store.payments import Owned
+from shared.telemetry import traces
 
 _log = structlog.get_logger()
 
@@ -27,9 +28,9 @@ class Claimed:
 
 
 async def send(
-    claimed: Claimed, call: Callable[[str], Awaitable[Answer]], *, budget: timedelta
+    claimed: Claimed, call: Callable[[str], Awaitable[Answer]], *, what: str, budget: timedelta
 ) -> Answer | NotExecuted | Unknown:
-    """Call the processor with the frozen request, unless the send budget is over.
+    """Call the processor with the frozen request, unless the send budget is over; `what` names the call in traces.
 
     A process that was stopped and goes on must not send: its lease may be over and another attempt made. Every
     exception of an adapter is a bug, and leaves the outcome unknown.
@@ -41,7 +42,8 @@ async def send(
         )
     reached("send_allowed")
     try:
-        answer = await call(claimed.owned.request_text)
+        with traces.request(what):
+            answer = await call(claimed.owned.request_text)
     except Exception as error:  # noqa: BLE001  # whatever an adapter's bug raises, the request may be on the wire
         _log.exception("adapter_failed", payment_id=str(claimed.owned.payment_id))
         return Unknown(code="adapter_failed", detail=type(error).__name__)

@@ -64,7 +64,7 @@ def _print(
     columns = ("Queue", "Messages", "Consumers", "In the outbox", "Oldest there")
     print_table(rows, columns=columns, right=frozenset(columns[1:]))
     rows = [(one.processor, one.state, f"{one.payments:,}", _age(one.oldest_s)) for one in waiting]
-    print_table(rows, columns=("Processor", "Payments", "Due", "Oldest"), right=frozenset({"Due", "Oldest"}))
+    print_table(rows, columns=("Processor", "State", "Payments", "Oldest"), right=frozenset({"Payments", "Oldest"}))
 
 
 def _row(queue: str, found: Depth | None, lane: Lane | None) -> tuple[str, ...]:

@@ -39,6 +39,12 @@ class Sandbox:
     environment: dict[str, str]
     stack: Stack
 
+    def operators_url(self, process: str) -> str:
+        """Where a process has its metrics and health since its last start."""
+        lines = self.stack.logs(process).splitlines()
+        opened = [json.loads(line) for line in lines if '"endpoint_opened"' in line]
+        return f"http://{opened[-1]['host']}:{opened[-1]['port']}"
+
     def control(self, processor: ProcessorName, path: str, body: Any = None) -> Any:
         """Call a simulator's control interface: GET without a body, else POST."""
         return call(f"{self.simulators[processor]}/_control/{path}", body)
@@ -86,6 +92,8 @@ def sandbox(
         "BATCHPAY_HTTP_PORT": str(ports["submit"]),
         "BATCHPAY_WEBHOOK_PORT": str(ports["webhooks"]),
         "BATCHPAY_LOG_FORMAT": "json",
+        # A free one for each process, which its log tells.
+        "BATCHPAY_METRICS_PORT": "0",
         # Few enough that a batch of the sample can be watched, and voided, while it runs.
         "BATCHPAY_IN_FLIGHT": "16",
         **_vantage(simulators[ProcessorName.VANTAGE]),

@@ -124,6 +124,15 @@ class Stack:
             running.kill()
             return running.pid
 
+    def terminate(self, name: str) -> int:
+        """Ask the process to drain, as a rolling release does, and return its number; it will be started again."""
+        with self._lock:
+            running = self._child(name).running
+            if running is None or running.poll() is not None:
+                raise ProcessNotReady(f"{name} is not running now; it is about to be started again")
+            running.terminate()
+            return running.pid
+
     def exit_codes(self, name: str) -> list[int]:
         """How the process ended each time that it died; negative for a signal."""
         with self._lock:

@@ -27,20 +27,26 @@ from services.submit.console.app import create_console
 from services.submit.documented import add_problem_schema
 from services.submit.edge import Edge
 from services.submit.limits import SUBMITS, Limiter
+from services.submit.measured import Measured
 from shared.settings import SubmitSettings
 from shared.store.pool import open_pool
+from shared.telemetry.progress import Turning
 
 # One core answers with these; more would only wait in PostgreSQL.
 MOST_CONNECTIONS: Final = 10
 
 
 def create_app(settings: SubmitSettings) -> FastAPI:
-    """The submit service. Raises ValueError if the settings leave no way to verify a token."""
-    verifier, submits = Verifier(settings), Limiter(most=SUBMITS)
+    """The submit service; its `state.turning` tells whether its loop is stuck.
+
+    Raises ValueError if the settings leave no way to verify a token.
+    """
+    verifier, submits, turning = Verifier(settings), Limiter(most=SUBMITS), Turning()
     console = create_console(verifier, submits)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        turning.begin()
         async with open_pool(settings.database_url, process="submit", most=MOST_CONNECTIONS) as pool:
             app.state.pool, app.state.verifier, app.state.submits = pool, verifier, submits
             app.state.environment = settings.environment
@@ -48,7 +54,9 @@ def create_app(settings: SubmitSettings) -> FastAPI:
             yield
 
     app = FastAPI(title="Batchpay", version="1", lifespan=lifespan, redoc_url=None, docs_url=None)
+    app.state.turning = turning
     app.add_middleware(Edge)
+    app.add_middleware(Measured)
     problems.install(app)
     for module in (batches, approvals, invoices, money, payments, refunds, retries, voids, catalog, webhooks, health):
         app.include_router(module.router)

@@ -1,5 +1,6 @@
 """The use cases of the second person: approve or send back a batch above the ceiling. They commit."""
 
+import time
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -7,7 +8,7 @@ from psycopg.errors import UniqueViolation
 from psycopg_pool import AsyncConnectionPool
 
 from schemas.http import ControlTotals
-from services.submit.submission import BusyError
+from services.submit.submission import BusyError, tell_submit
 from shared.store import approvals, audit, drafts, submissions
 from shared.store.approvals import Approval, Connection, Decision
 from shared.store.drafts import Difference
@@ -62,15 +63,19 @@ async def approve(
 
     Raises BusyError after several lost races.
     """
+    began_ns = time.time_ns()
     for _ in range(_TRIES):
         try:
             async with pool.connection() as connection:
                 approval = await _locked(connection, scope, number)
                 if approval is None:
                     return None
-                return await _approve(connection, approval, scope, control, actor=actor, source=source)
+                answer = await _approve(connection, approval, scope, control, actor=actor, source=source)
         except UniqueViolation:
             continue
+        if isinstance(answer, Approved) and approval.open:
+            tell_submit(answer.batch, began_ns=began_ns)
+        return answer
     raise BusyError
 
 

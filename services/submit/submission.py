@@ -1,6 +1,7 @@
 """The use cases preview and submit: they open the transaction and commit it. HTTP and other doors call them."""
 
 import hashlib
+import time
 from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
@@ -14,6 +15,7 @@ from shared.store import approvals, submissions
 from shared.store.approvals import Approval
 from shared.store.scope import Scope
 from shared.store.submissions import Blocked, Connection, NextNumbers, Ready, Submission, Submitted, UsedNumber
+from shared.telemetry import traces
 
 # Each try lost to another submit that finished; three in a row are a fault, not bad luck.
 _TRIES: Final = 3
@@ -108,7 +110,7 @@ async def submit(
 
     After a lost connection nobody knows whether the commit took place: the same call again tells and does no harm.
     """
-    digest = fingerprint(scope, request)
+    digest, began_ns = fingerprint(scope, request), time.time_ns()
     for _ in range(_TRIES):
         try:
             async with pool.connection() as connection:
@@ -128,8 +130,16 @@ async def submit(
             # Another submit took the key or one of the invoices and has committed: read again what is true now.
             continue
         if answer is not None:
+            if isinstance(answer, Accepted) and not answer.replayed:
+                tell_submit(answer.batch, began_ns=began_ns)
             return answer
     raise BusyError
+
+
+def tell_submit(batch: Submitted, *, began_ns: int) -> None:
+    """The first span of a batch's trace, below which its charges are."""
+    about = {"batchpay.batch_id": str(batch.id), "batchpay.batch": f"BP-{batch.number}"}
+    traces.tell("submit", "server", traces.root_of(batch.id), parent=None, start_ns=began_ns, attributes=about)
 
 
 async def earlier_answer(

@@ -12,6 +12,7 @@ from dramatiq.worker import ConsumerThread, Worker
 from shared.messaging.broker import HintBroker
 from shared.messaging.consumer import EpochConsumer, EpochMessage
 from shared.messaging.loop import Hook, LoopThread
+from shared.telemetry import metrics
 
 P = ParamSpec("P")
 
@@ -30,6 +31,7 @@ def add_actor(
     broker: HintBroker, run: Callable[P, Awaitable[None]], *, actor_name: str, queue_name: str
 ) -> dramatiq.Actor[P, Any]:
     """Declare an actor for AsyncWorker: `run` is `async`, and gets a message's arguments."""
+    metrics.FAILED_MESSAGES.labels(actor_name)  # at nought, so that the first failure is an increase
 
     # Dramatiq wraps a coroutine function so that it blocks the calling thread; a plain function is left alone.
     def start(*args: P.args, **kwargs: P.kwargs) -> Awaitable[None]:

@@ -23,7 +23,7 @@ class Lane:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """Payments of one processor in one unfinished state."""
+    """Payments of one processor in one state that is not final."""
 
     processor: str
     state: str
@@ -41,3 +41,16 @@ async def payments(connection: Connection) -> list[Waiting]:
     async with connection.cursor(row_factory=class_row(Waiting)) as cursor:
         await cursor.execute(_SQL["payments"])
         return await cursor.fetchall()
+
+
+async def in_review(connection: Connection) -> int:
+    """How many payments wait for a person."""
+    row = await (await connection.execute(_SQL["in_review"])).fetchone()
+    assert row
+    return int(row[0])
+
+
+async def findings(connection: Connection) -> dict[str, int]:
+    """How many findings nobody has resolved, by kind."""
+    cursor = await connection.execute(_SQL["findings"])
+    return dict(await cursor.fetchall())

@@ -10,6 +10,7 @@ from typing import Final
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from shared.domain.answers import Blame
 from shared.domain.snapshot import Step
 from shared.domain.words import ProcessorName
 
@@ -34,14 +35,26 @@ CHARGE_REQUEST_SECONDS: Final = {name: _CHARGE_REQUEST_SECONDS.labels(name) for 
 ACCOUNT_HOLDS: Final = Counter(
     "batchpay_account_holds_total", "Merchant accounts that were stopped for a while.", ["processor", "blame"]
 )
+# A series that begins with its first hold would show no increase: it is there, at nought, from the start.
+for _name in ProcessorName:
+    for _blame in Blame:
+        ACCOUNT_HOLDS.labels(_name, _blame)
 
 # What janitors read from PostgreSQL -----------------------------------------------------------------------------------
 
-PAYMENTS: Final = Gauge("batchpay_payments", "Payments that are not final, by state.", ["processor", "state"])
+PAYMENTS: Final = Gauge(
+    "batchpay_payments",
+    "Payments that may still change by themselves; of those queued, the due ones.",
+    ["processor", "state"],
+)
 PAYMENTS_OLDEST: Final = Gauge(
     "batchpay_payments_oldest_seconds",
-    "Age of the oldest: queued since it was due, unknown since it was first sent, others since their last step.",
+    "Age of the oldest: queued since it was due; unknown and processing since it was first sent; voiding since it was"
+    " asked for; others since their last step.",
     ["processor", "state"],
+)
+PROCESSOR_PAUSED: Final = Gauge(
+    "batchpay_processor_paused", "1 while people let no charge begin at a processor.", ["processor"]
 )
 PAYMENTS_IN_REVIEW: Final = Gauge("batchpay_payments_in_review", "Payments that wait for a person.")
 OUTBOX_ROWS: Final = Gauge("batchpay_outbox_rows", "Due messages that have not left for RabbitMQ.", ["lane"])

@@ -1,5 +1,6 @@
 """Spans over OTLP. Imported only where they are on: it brings all of OpenTelemetry's SDK with it."""
 
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final
@@ -12,6 +13,8 @@ from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, Trace
 
 from shared.telemetry.traces import Emit, Kind, Place, Span
 
+# How long a process that has drained waits for its last spans to leave.
+_LAST_ONES_WITHIN_S: Final = 2.0
 _KINDS: Final[Mapping[Kind, SpanKind]] = {
     "server": SpanKind.SERVER,
     "producer": SpanKind.PRODUCER,
@@ -24,11 +27,16 @@ _KINDS: Final[Mapping[Kind, SpanKind]] = {
 def exporter(process: str) -> Iterator[Emit]:
     """Yield what takes spans; they leave in batches from a thread of their own, the last ones at the block's end."""
     resource = Resource.create({SERVICE_NAME: f"batchpay-{process}"})
-    batches = BatchSpanProcessor(OTLPSpanExporter())
+    wire = OTLPSpanExporter()
+    batches = BatchSpanProcessor(wire)
     try:
         yield lambda span: batches.on_end(_readable(span, resource))
     finally:
+        # The SDK would go on trying a collector that is away, and the process would be killed in the middle of its end.
+        enough = threading.Timer(_LAST_ONES_WITHIN_S, wire.shutdown)
+        enough.start()
         batches.shutdown()  # type: ignore[no-untyped-call]
+        enough.cancel()
 
 
 def _readable(span: Span, resource: Resource) -> ReadableSpan:

@@ -28,7 +28,8 @@ class Pulse:
 class Turning:
     """The turns of an event loop. One that has not begun yet is not stuck; one that was closed is."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, within_s: float = _TURNS_WITHIN_S) -> None:
+        self._within_s = within_s
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def begin(self) -> None:
@@ -43,4 +44,4 @@ class Turning:
             self._loop.call_soon_threadsafe(turned.set)
         except RuntimeError:  # it is closed
             return False
-        return turned.wait(_TURNS_WITHIN_S)
+        return turned.wait(self._within_s)

@@ -123,6 +123,17 @@ def span(name: str, kind: Kind, *, parent: Place, attributes: Mapping[str, str |
         tell(name, kind, place, parent=parent, start_ns=start_ns, attributes=attributes, failed=failed)
 
 
+@contextmanager
+def request(name: str) -> Iterator[None]:
+    """A span around a request that leaves this process, below the current span; none where there is no current one."""
+    above = current()
+    if above is None:
+        yield
+        return
+    with span(name, "client", parent=above, attributes={}):
+        yield
+
+
 def current() -> Place | None:
     """The span around this task, if spans are on and there is one."""
     return _current.get() if _emit is not None else None

@@ -32,7 +32,12 @@ def _pauses() -> dict[str, list[Question]]:
 
 
 def _queues() -> dict[str, list[Question]]:
-    return {"queues.lanes": [asked(LIVE_PAYMENTS)], "queues.payments": [asked(LIVE_PAYMENTS)]}
+    return {
+        "queues.lanes": [asked(LIVE_PAYMENTS)],
+        "queues.payments": [asked(LIVE_PAYMENTS)],
+        "queues.in_review": [asked(FEW)],
+        "queues.findings": [asked(FEW)],
+    }
 
 
 def _restores() -> dict[str, list[Question]]:

@@ -27,7 +27,9 @@ async def charge(
                 return
             async with slots.sending:
                 sent_s = claimed.monotonic()
-                answer = await send(claimed, processor.charge, budget=processor.timing.send_budget)
+                answer = await send(
+                    claimed, processor.charge, what=f"{processor.name} charge", budget=processor.timing.send_budget
+                )
                 took_s = claimed.monotonic() - sent_s
                 slots.took(took_s)
                 CHARGE_REQUEST_SECONDS[processor.name].observe(took_s)

@@ -10,6 +10,7 @@ from shared.observation import observed
 from shared.settings import WorkerSettings
 from shared.store.pool import open_pool
 from shared.telemetry.progress import Turning
+from workers.janitor.backlog import watch_backlog
 from workers.janitor.restoring import watch_for_ever
 from workers.janitor.rounds import go_round_for_ever
 from workers.janitor.sweeping import sweep_for_ever
@@ -32,6 +33,7 @@ async def run(settings: WorkerSettings, turning: Turning) -> None:
             go_round_for_ever(janitor=janitor, every_s=settings.sweep_every_s, stop=stop),
             watch_for_ever(janitor=janitor, environment=settings.environment, stop=stop),
             watch_deliveries(pool, stop=stop),
+            watch_backlog(pool, stop=stop),
             watch_invariants(reader(settings.database_url, process=ACTOR), stop=stop),
         )
     for processor in processors.values():
@@ -42,7 +44,7 @@ def main() -> None:
     settings = WorkerSettings()
     logs.configure(ACTOR, level=settings.log_level, format=settings.log_format)
     turning = Turning()
-    with observed(ACTOR, settings, alive=turning.is_alive):
+    with observed(ACTOR, settings, alive=turning.is_alive, needs_rabbitmq=False):
         uvloop.run(run(settings, turning))
 
 

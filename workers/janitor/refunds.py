@@ -148,7 +148,10 @@ async def _resend(case: _Case, processor: Processor, *, janitor: Janitor) -> Non
         return None
     owned = Owned(case.payment.id, token, case.refund.id, case.refund.request_text)
     answer: RefundAnswer = await send(
-        Claimed(owned, began_s, janitor.monotonic), processor.refund, budget=processor.timing.send_budget
+        Claimed(owned, began_s, janitor.monotonic),
+        processor.refund,
+        what=f"{processor.name} refund",
+        budget=processor.timing.send_budget,
     )
 
     def record(row: Locked, refund: Attempt) -> Step | None:

@@ -158,7 +158,10 @@ async def _resend(case: Case, processor: Processor, *, janitor: Janitor) -> None
         return None
     owned = Owned(case.payment.id, token, case.attempt.id, case.attempt.request_text)
     answer = await send(
-        Claimed(owned, began_s, janitor.monotonic), processor.charge, budget=processor.timing.send_budget
+        Claimed(owned, began_s, janitor.monotonic),
+        processor.charge,
+        what=f"{processor.name} charge",
+        budget=processor.timing.send_budget,
     )
     answered = Answered(owned.payment_id, owned.attempt_id, token, answer)
     await record_until_done([answered], pool=janitor.pool, actor=ACTOR)

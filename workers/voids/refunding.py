@@ -73,7 +73,9 @@ def _claimed(asked: Asked, returner: Returner) -> Step:
 
 async def _carry_out(claimed: Claim, *, returner: Returner) -> None:
     processor = returner.processors[claimed.payment.processor]
-    answer: RefundAnswer = await send(claimed.claimed, processor.refund, budget=processor.timing.send_budget)
+    answer: RefundAnswer = await send(
+        claimed.claimed, processor.refund, what=f"{processor.name} refund", budget=processor.timing.send_budget
+    )
     token = claimed.claimed.owned.token
 
     def decide(row: Locked, attempt: Attempt) -> Step | None:

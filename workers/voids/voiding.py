@@ -64,7 +64,9 @@ async def _carry_out(claimed: Claim, *, returner: Returner) -> None:
     processor = returner.processors[claimed.payment.processor]
     if claimed.attempt.sends > 1 and await _seen_done(claimed, processor, returner=returner):
         return
-    answer = await send(claimed.claimed, processor.void, budget=processor.timing.send_budget)
+    answer = await send(
+        claimed.claimed, processor.void, what=f"{processor.name} void", budget=processor.timing.send_budget
+    )
     await _record(claimed, answer, returner=returner)
     if isinstance(answer, VoidRefused):
         await _seen_done(claimed, processor, returner=returner)
