@@ -4,7 +4,7 @@ import json
 from http import HTTPStatus
 from typing import Any, Final
 from urllib.error import HTTPError, URLError
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, unquote, urlencode, urlsplit
 from urllib.request import Request, urlopen
 
 import jwt
@@ -23,7 +23,7 @@ class ClientSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="BATCHPAY_", extra="ignore")
 
     api_url: str = Field(default="http://127.0.0.1:8080", pattern=r"^https?://")
-    api_token: SecretStr
+    api_token: SecretStr = Field(min_length=1)
 
 
 def get(path: str, **query: str | int) -> Any:
@@ -59,7 +59,7 @@ def _settings() -> ClientSettings:
     try:
         return ClientSettings()
     except ValidationError as error:
-        if any(one["type"] == "missing" for one in error.errors()):
+        if any(one["loc"] == ("api_token",) for one in error.errors()):
             fail("Set BATCHPAY_API_TOKEN. `batchpay token PRACTICE` prints one.", code=USAGE)
         fail("BATCHPAY_API_URL must begin with http:// or https://.", code=USAGE)
 
@@ -94,5 +94,12 @@ def _problem(error: HTTPError) -> str:
         problem = json.loads(error.read())
     except ValueError:
         return f"{error.url} answered {error.code}, and not as Batchpay does. Is BATCHPAY_API_URL right?"
+    if error.code == HTTPStatus.UNAUTHORIZED:
+        problem["detail"] += " Set BATCHPAY_API_TOKEN to one that `batchpay token PRACTICE` prints."
+    if error.code == HTTPStatus.NOT_FOUND:
+        wanted = unquote(urlsplit(str(error.url)).path.removeprefix("/v1/"))
+        problem["detail"] += (
+            f" It was asked for {wanted}. `batchpay history` lists the batches of the token's practice."
+        )
     faults = [f"  {one['field']}={one['value']!r}: {one['message']} {one['fix']}" for one in problem["errors"]]
     return "\n".join([problem["detail"], *faults, f"  (request {problem['request_id']})"])

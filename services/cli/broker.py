@@ -5,11 +5,10 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import pika
-from pika.exceptions import AMQPConnectionError, ChannelClosedByBroker
+from pika.exceptions import ChannelClosedByBroker
 
-from services.cli.database import settings
-from services.cli.printing import fail
 from shared.messaging.topology import connection_parameters
+from shared.settings import Settings
 
 
 class Depth(NamedTuple):
@@ -21,10 +20,7 @@ class Depth(NamedTuple):
 
 @contextmanager
 def connected_to_rabbitmq() -> Iterator[Any]:
-    try:
-        connection = pika.BlockingConnection(connection_parameters(settings().amqp_url))
-    except AMQPConnectionError as error:
-        fail(f"RabbitMQ of BATCHPAY_AMQP_URL does not answer: {error!r}")
+    connection = pika.BlockingConnection(connection_parameters(Settings().amqp_url))
     try:
         yield connection
     finally:

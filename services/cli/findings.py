@@ -7,15 +7,15 @@ from dataclasses import asdict
 from typing import Annotated, Any
 from uuid import UUID
 
-import psycopg
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from services.cli.database import connected
+from services.cli.printing import fail
 from shared.domain import money
 from shared.domain.finding_kinds import suggestion
-from shared.settings import Settings
-from shared.store import findings
+from shared.store import findings, scope
 from shared.store.findings import Listed
 
 app = typer.Typer(no_args_is_help=True, help="What is out of order between us and the processors.")
@@ -53,12 +53,14 @@ def resolve(
 
 
 async def listed(practice: str, *, resolved_too: bool) -> list[Listed]:
-    async with await psycopg.AsyncConnection.connect(Settings().database_url) as connection:
+    async with connected() as connection:
+        if await scope.resolve(connection, practice=practice, clinician=None) is None:
+            fail(f"There is no practice {practice!r}.")
         return await findings.listed(connection, practice=practice, resolved_too=resolved_too)
 
 
 async def _resolve(finding: UUID, *, by: str, note: str) -> bool:
-    async with await psycopg.AsyncConnection.connect(Settings().database_url) as connection:
+    async with connected() as connection:
         return await findings.resolve(connection, finding, by=by, note=note, source="batchpay findings")
 
 

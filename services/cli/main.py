@@ -9,6 +9,8 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
+from services.cli.printing import fail
+
 # By name, in the order of the help: module and what it offers, a command or an app of its own.
 COMMANDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
     {
@@ -40,7 +42,21 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = MappingProxyType(
 
 
 class Commands(TyperGroup):
-    """Imports a command's module when it is asked for."""
+    """Imports a command's module when it is asked for, and says what is wrong in the words of who can mend it."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (typer.Exit, typer.Abort, typer.BadParameter):
+            raise
+        except Exception as error:
+            # Half a second of imports that a command which does its work need not pay.
+            from services.cli.explaining import explanation  # noqa: PLC0415
+
+            said = explanation(error)
+            if said is None:
+                raise
+            fail(said)
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002  # typer's signature
         return list(COMMANDS)

@@ -11,8 +11,8 @@ from uuid import UUID
 import psycopg
 import typer
 
+from services.cli.database import connected
 from services.cli.findings import as_json, listed, show
-from shared.settings import Settings
 from shared.store import reconciliations
 from shared.store.reconciliations import Outcome
 
@@ -50,7 +50,7 @@ def reconcile(
 
 
 async def _reconcile(practice: str, day: date) -> Outcome | None:
-    async with await psycopg.AsyncConnection.connect(Settings().database_url, autocommit=True) as connection:
+    async with connected(autocommit=True) as connection:
         asked = await reconciliations.ask(connection, practice=practice, day=day, asked_by=getpass.getuser())
         if asked is None:
             return None

@@ -11,9 +11,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from services.cli.database import connected
 from shared.domain import money
 from shared.domain.resolving import Verdict, suggestion
-from shared.settings import Settings
 from shared.store import resolutions
 from shared.store.resolutions import Answer, UnderReview
 
@@ -77,12 +77,12 @@ def _verdict(word: str, reference: str | None) -> Verdict:
 
 
 async def _listed(practice: str | None) -> list[UnderReview]:
-    async with await psycopg.AsyncConnection.connect(Settings().database_url) as connection:
+    async with connected() as connection:
         return await resolutions.listed(connection, practice=practice)
 
 
 async def _resolve(payment: UUID, verdict: Verdict, reference: str | None, *, by: str, note: str) -> Answer | None:
-    async with await psycopg.AsyncConnection.connect(Settings().database_url, autocommit=True) as connection:
+    async with connected(autocommit=True) as connection:
         asked = await resolutions.ask(
             connection, payment, verdict=verdict, processor_ref=reference, note=note, asked_by=by, source=_SOURCE
         )

@@ -1,6 +1,7 @@
 """`batchpay status BATCH`: how a batch goes, live until it is done."""
 
 import time
+from datetime import datetime
 from typing import Annotated, Any, Final
 
 import typer
@@ -51,12 +52,12 @@ def print_batches(batches: list[dict[str, Any]]) -> None:
     rows = [
         (
             one["number"],
-            one["submitted_at"],
+            datetime.fromisoformat(one["submitted_at"]).strftime("%Y-%m-%d %H:%M"),
             one["submitted_by"],
             *(amounts(one[group], one["currency"]) for group in GROUPS),
             f"{one['status'].replace('_', ' ')}, {one['posting']}",
         )
         for one in batches
     ]
-    columns = ("Batch", "Submitted", "By", "Total", "Approved", "Declined", "Unfinished", "Returned", "Canceled")
+    columns = ("Batch", "Submitted, UTC", "By", "Total", "Approved", "Declined", "Unfinished", "Returned", "Canceled")
     print_table(rows, columns=(*columns, "Status"), right=frozenset(columns[3:]))

@@ -5,9 +5,20 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 import typer
+from pydantic import SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from services.submit.auth import SHORTEST_SECRET_BYTES, Permission, mint
-from shared.settings import SubmitSettings
+
+
+class TokenSettings(BaseSettings):
+    """What the submit service reads to verify a token, without all else that it needs."""
+
+    model_config = SettingsConfigDict(env_prefix="BATCHPAY_", extra="ignore")
+
+    jwt_secret: SecretStr | None = None
+    jwt_issuer: str | None = None
+    jwt_audience: str = "batchpay"
 
 
 def token(
@@ -43,7 +54,7 @@ def minted(
     name: str | None = None,
 ) -> str:
     """A token signed with BATCHPAY_JWT_SECRET. Ends the command with 2 if that is missing or too short."""
-    settings = SubmitSettings()
+    settings = TokenSettings()
     secret = settings.jwt_secret.get_secret_value() if settings.jwt_secret else ""
     if len(secret.encode()) < SHORTEST_SECRET_BYTES:
         typer.echo(f"Set BATCHPAY_JWT_SECRET to at least {SHORTEST_SECRET_BYTES} characters.", err=True)

@@ -8,7 +8,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from services.cli.printing import USAGE, fail
 from services.development import demo
+from services.development.local import is_free
 from services.development.sandbox import sandbox
 from services.development.servers import development_servers
 
@@ -21,7 +23,9 @@ def run(
     port: Annotated[int, typer.Option(help="Port of the HTTP interface.")] = 8080,
 ) -> None:
     """Run the whole system on this machine with simulated processors until Ctrl-C."""
-    console = Console()
+    if not is_free(port):
+        fail(f"Port {port} is taken. Another `batchpay up`? Give a free one with --port.", code=USAGE)
+    console = Console(soft_wrap=True)
     stop = threading.Event()
     with (
         development_servers() as servers,
