@@ -11,25 +11,29 @@ help: ## List the targets
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: setup
-setup: .venv/.synced ## Prepare this machine: .venv from uv.lock, RabbitMQ, Chromium and npm if they are missing
-	@.ci/rabbitmq
+setup: running ## Prepare this machine: .venv from uv.lock, RabbitMQ, Chromium and npm if they are missing
 	@.ci/browser
 	@.ci/node
+
+# What it takes to run the system; the tests' browser and npm are not needed for that.
+.PHONY: running
+running: .venv/.synced
+	@.ci/rabbitmq
 
 .venv/.synced: uv.lock pyproject.toml .ci/python
 	@.ci/python
 	@touch $@
 
 .PHONY: demo
-demo: setup ## Charge sample batches at both simulated processors and compare the ledgers
+demo: running ## Charge sample batches at both simulated processors and compare the ledgers
 	@$(BIN)/batchpay demo
 
 .PHONY: demo-day
-demo-day: setup ## A whole day of both processors on their own clocks, reconciled at its end
+demo-day: running ## A whole day of both processors on their own clocks, reconciled at its end
 	@$(BIN)/batchpay demo-day
 
 .PHONY: up
-up: setup ## Run the whole system here, with simulated processors, until Ctrl-C
+up: running ## Run the whole system here, with simulated processors, until Ctrl-C
 	@$(BIN)/batchpay up
 
 .PHONY: check
@@ -54,7 +58,7 @@ browser: setup ## The console in Chromium: the journey, axe, pictures into docs/
 	@BATCHPAY_SCREENSHOTS=docs/screenshots $(BIN)/pytest tests/browser
 
 .PHONY: crash-points
-crash-points: setup ## Kill processes at every named place, under load
+crash-points: running ## Kill processes at every named place, under load
 	@BATCHPAY_CRASH_POINTS=all $(BIN)/pytest tests/chaos/test_crash_points.py
 
 .PHONY: protections
@@ -63,18 +67,18 @@ protections: setup ## Take each protection out of a copy of the code and see its
 
 SEEDS ?= 1000
 .PHONY: simulate
-simulate: setup ## Drive the code through SEEDS seeded worlds of faults: make simulate SEEDS=10000
+simulate: running ## Drive the code through SEEDS seeded worlds of faults: make simulate SEEDS=10000
 	@$(BIN)/python -m tests.simulation --seeds $(SEEDS)
 
 MINUTES ?= 10
 SEED ?= 1
 .PHONY: chaos
-chaos: setup ## Kill, pause and cut off everything for MINUTES, by SEED, then compare with the ledgers
+chaos: running ## Kill, pause and cut off everything for MINUTES, by SEED, then compare with the ledgers
 	@$(BIN)/python -m tests.chaos --minutes $(MINUTES) --seed $(SEED)
 
 ROUNDS ?= 5
 .PHONY: bench
-bench: setup ## Measure beside the baselines, ROUNDS times, into tests/bench/results/
+bench: running ## Measure beside the baselines, ROUNDS times, into tests/bench/results/
 	@.ci/python --group bench
 	@$(BIN)/python -m tests.bench --rounds $(ROUNDS)
 
