@@ -5,8 +5,7 @@ from pika.exceptions import AMQPError
 from pydantic import ValidationError
 from sqlalchemy.exc import OperationalError
 
-from services.development.local import ServerStartFailed
-from services.development.stack import ProcessNotReady
+from shared.store.migrate import WrongEncodingError
 
 _NO_DATABASE = "The database of BATCHPAY_DATABASE_URL does not answer: {}. Is it running, and is the address right?"
 _NO_RABBITMQ = "RabbitMQ of BATCHPAY_AMQP_URL does not answer: {}. Is it running, and is the address right?"
@@ -26,10 +25,20 @@ def explanation(error: Exception) -> str | None:
             return _NO_DATABASE.format(_first_line(error.orig))
         case AMQPError():
             return _NO_RABBITMQ.format(_innermost(error))
-        case ServerStartFailed() | ProcessNotReady():
+        case WrongEncodingError():
             return str(error)
         case _:
-            return None
+            return str(error) if isinstance(error, _of_development()) else None
+
+
+def _of_development() -> tuple[type[Exception], ...]:
+    """What a sandbox and its servers raise; an installed system has none of them."""
+    try:
+        from services.development.local import ServerStartFailed  # noqa: PLC0415
+        from services.development.stack import ProcessNotReady  # noqa: PLC0415
+    except ModuleNotFoundError:
+        return ()
+    return (ServerStartFailed, ProcessNotReady)
 
 
 def _settings(error: ValidationError) -> str:

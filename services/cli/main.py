@@ -1,6 +1,6 @@
 """The command line `batchpay`: one module per command, imported when it is called, because some take seconds to."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from types import MappingProxyType
 from typing import Any, Final
@@ -65,7 +65,11 @@ class Commands(TyperGroup):
         if cmd_name not in COMMANDS:
             return None
         module, attribute = COMMANDS[cmd_name]
-        offered = getattr(import_module(f"services.cli.{module}"), attribute)
+        try:
+            offered = getattr(import_module(f"services.cli.{module}"), attribute)
+        except ModuleNotFoundError as error:
+            # The image has none of what development needs, and must still list its commands.
+            offered = _needs_development(str(error.name))
         app = offered if isinstance(offered, typer.Typer) else typer.Typer(add_completion=False)
         if app is not offered:
             app.command(cmd_name)(offered)
@@ -73,6 +77,14 @@ class Commands(TyperGroup):
         assert isinstance(command, TyperCommand | TyperGroup)
         command.name = cmd_name
         return command
+
+
+def _needs_development(module: str) -> Callable[[], None]:
+    def unavailable() -> None:
+        """Not in this installation: it needs the extra `development` of the package."""
+        fail(f"The Python package {module} is missing. Install it with: pip install 'batchpay[development]'")
+
+    return unavailable
 
 
 app = typer.Typer(cls=Commands, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)

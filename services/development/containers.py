@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 POSTGRESQL_IMAGE = "postgres:17"
 RABBITMQ_IMAGE = "rabbitmq:4-management"
 
+_INITDB = "--encoding=UTF8 --locale-provider=builtin --builtin-locale=C.UTF-8 --locale=C"
+
 ENGINE_ANSWERS_WITHIN_S = 2
 """An engine that needs longer than this to say that it is there is not worth waiting for."""
 
@@ -51,7 +53,8 @@ def start_postgresql_container(watchdog: Watchdog) -> str:
     container = (
         local_container(POSTGRESQL_IMAGE, 5432)
         .with_env("POSTGRES_PASSWORD", password)
-        .with_env("POSTGRES_INITDB_ARGS", "--locale-provider=builtin --builtin-locale=C.UTF-8 --locale=C")
+        .with_env("POSTGRES_INITDB_ARGS", _INITDB)
+        .with_env("LANG", "C.UTF-8")
         .with_command(["postgres", "-c", f"max_connections={MAX_CONNECTIONS}", "-c", "timezone=UTC"])
     )
     start(container, watchdog)

@@ -4,15 +4,11 @@ import asyncio
 from typing import Any
 
 import psycopg
-from prometheus_client import REGISTRY
 
 from shared.store.pool import open_pool
 from tests import builders
+from tests.metrics import shown
 from workers.janitor.backlog import read_backlog
-
-
-def gauge(name: str, **labels: str) -> float | None:
-    return REGISTRY.get_sample_value(f"batchpay_{name}", labels)
 
 
 def read(database_url: str) -> None:
@@ -43,14 +39,14 @@ def test_what_waits_is_counted_by_state_and_lane_with_the_age_of_the_oldest(data
         first,
     )
     read(database_url)
-    assert gauge("payments", processor="vantage", state="queued") == 2
-    assert 100 <= (gauge("payments_oldest_seconds", processor="vantage", state="queued") or 0) < 130
-    assert gauge("payments", processor="stripe", state="unknown") == 0
-    assert gauge("payments_in_review") == 1
-    assert gauge("outbox_rows", lane="charge.vantage") == 1
-    assert 50 <= (gauge("outbox_oldest_seconds", lane="charge.vantage") or 0) < 80
-    assert gauge("findings_open", kind="chargeback") == 0
+    assert shown("payments", processor="vantage", state="queued") == 2
+    assert 100 <= shown("payments_oldest_seconds", processor="vantage", state="queued") < 130
+    assert shown("payments", processor="stripe", state="unknown") == 0
+    assert shown("payments_in_review") == 1
+    assert shown("outbox_rows", lane="charge.vantage") == 1
+    assert 50 <= shown("outbox_oldest_seconds", lane="charge.vantage") < 80
+    assert shown("findings_open", kind="chargeback") == 0
     execute(database_url, "DELETE FROM outbox")
     read(database_url)
-    assert gauge("outbox_rows", lane="charge.vantage") == 0
-    assert gauge("outbox_oldest_seconds", lane="charge.vantage") == 0
+    assert shown("outbox_rows", lane="charge.vantage") == 0
+    assert shown("outbox_oldest_seconds", lane="charge.vantage") == 0

@@ -22,6 +22,7 @@ from shared.messaging.topology import AGGREGATOR_QUEUE, declare
 from shared.store import outbox, statements
 from tests import builders
 from tests.cutting import cut_connections
+from tests.metrics import shown
 from tests.rabbitmq_vhost import RabbitMQ
 from tests.waiting import eventually
 
@@ -257,6 +258,7 @@ def test_a_limited_lane_leaves_at_its_rate_whatever_the_number_of_relays(
 ) -> None:
     hint(database, 60, batch=batch_of(database, account="700001"))
     unlimited = hint(database, 20, lane="charge.stripe")
+    waits = shown("rate_limit_waits_total", lane="charge.vantage")
     began_s = time.monotonic()
     with relaying(database_url, amqp_url, relays=2, limits={"charge.vantage": limits}):
         assert len(taken(amqp_url, CHARGE_QUEUES["stripe"], at_least=20)) == len(unlimited)
@@ -265,6 +267,7 @@ def test_a_limited_lane_leaves_at_its_rate_whatever_the_number_of_relays(
     assert rabbitmq.depth(VANTAGE_QUEUE) == 60
     # A tenth of a second's worth may leave at once.
     assert took_s > (60 - 0.1 * 40 - 1) / 40
+    assert shown("rate_limit_waits_total", lane="charge.vantage") > waits
 
 
 @pytest.mark.unsound("batches without payments")

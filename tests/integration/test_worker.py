@@ -20,6 +20,7 @@ from shared.messaging.consumer import EpochConsumer
 from shared.messaging.publish import Outgoing, Publisher
 from shared.messaging.worker import AsyncWorker, add_actor
 from tests.cutting import cut_connections
+from tests.metrics import shown
 from tests.rabbitmq_vhost import RabbitMQ
 from tests.waiting import eventually
 
@@ -116,22 +117,25 @@ def test_a_message_that_fails_is_acknowledged_once_and_counted(amqp_url: str, pu
         runs += 1
         raise RuntimeError("no")
 
+    before = shown("failed_messages_total", actor=ACTOR)
     publisher.publish(hints(3))
     with working(amqp_url, fail) as worker:
         eventually(lambda: worker.counts()["failed"] == 3)
+    assert shown("failed_messages_total", actor=ACTOR) == before + 3
     assert publisher.depth(QUEUE) == 0
     assert runs == 3
     assert publisher.depth(topology.dead_letter_queue(QUEUE)) == 0
 
 
 def test_what_nobody_can_run_goes_to_the_dead_letters_and_is_counted(amqp_url: str, publisher: Publisher) -> None:
-    runs = Runs()
+    runs, before = Runs(), shown("rejected_messages_total", queue=QUEUE)
     publisher.publish([Outgoing("", QUEUE, b"{", "x"), *hints(1, actor="charge_paypal")])
     with working(amqp_url, runs) as worker:
         eventually(lambda: publisher.depth(topology.dead_letter_queue(QUEUE)) == 2)
         publisher.publish(hints(2))
         eventually(lambda: set(runs.finished) == names(2))
         assert worker.counts()["rejected"] == 2
+    assert shown("rejected_messages_total", queue=QUEUE) == before + 2
 
 
 def test_every_message_is_finished_although_connections_are_cut(amqp_url: str, publisher: Publisher) -> None:
@@ -141,6 +145,7 @@ def test_every_message_is_finished_although_connections_are_cut(amqp_url: str, p
         await asyncio.sleep(0.02)
         finished[payment_id] += 1
 
+    stale, again = (shown(name, queue=QUEUE) for name in ("stale_acknowledgements_total", "redeliveries_total"))
     assert publisher.publish(hints(1000)) == [True] * 1000
     with working(amqp_url, charge, in_flight=20) as worker:
         for part in (100, 300, 500):
@@ -149,6 +154,8 @@ def test_every_message_is_finished_although_connections_are_cut(amqp_url: str, p
         eventually(lambda: set(finished) == names(1000))
     eventually(lambda: publisher.depth(QUEUE) == 0)
     assert worker.counts()["stale_acknowledgements"] >= 1
+    assert shown("stale_acknowledgements_total", queue=QUEUE) > stale
+    assert shown("redeliveries_total", queue=QUEUE) > again
     assert worker.counts()["unfinished_at_stop"] == 0
 
 
