@@ -1,6 +1,8 @@
 """A command that cannot do its work says what is wrong and how to mend it, and never shows a traceback."""
 
 import socket
+import subprocess
+import sys
 
 import pytest
 
@@ -78,3 +80,14 @@ def test_up_names_a_port_that_is_taken() -> None:
         ended = batchpay("up", "--port", str(port))
     assert ended.code == 2
     assert f"Port {port} is taken" in ended.err
+
+
+def test_the_help_is_there_without_what_development_needs() -> None:
+    """As in the image, where psutil is not installed."""
+    code = "import sys; sys.modules['psutil'] = None; from services.cli.main import app; app([{!r}])"
+    told = subprocess.run([sys.executable, "-c", code.format("--help")], capture_output=True, text=True, check=False)
+    assert (told.returncode, told.stderr) == (0, "")
+    assert "Not in this installation" in told.stdout
+    tried = subprocess.run([sys.executable, "-c", code.format("up")], capture_output=True, text=True, check=False)
+    assert (tried.returncode, tried.stdout) == (1, "")
+    assert "psutil is missing" in tried.stderr
