@@ -12,10 +12,11 @@ import typer
 from pydantic import ValidationError
 
 from schemas.http import WebhookRequest
-from services.cli.database import connected, settings
+from services.cli.database import connected
 from services.cli.printing import USAGE, Json, fail, print_json, print_table
 from shared.domain.delivering import OLD_SECRET_VALID
 from shared.domain.receivers import new_secret, url_fault
+from shared.settings import Settings
 from shared.store import deliveries, scope, subscriptions
 from shared.store.subscriptions import Actor, Connection, Subscription
 
@@ -217,7 +218,7 @@ def _checked(url: str, types: list[str] | None) -> WebhookRequest:
         request = WebhookRequest(url=url, types=types)
     except ValidationError as error:
         fail("; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()), code=USAGE)
-    if fault := url_fault(url, environment=settings().environment):
+    if fault := url_fault(url, environment=Settings().environment):
         fail(f"The URL is refused: {fault}.", code=USAGE)
     return request
 
