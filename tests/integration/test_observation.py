@@ -81,9 +81,7 @@ def test_a_thread_that_does_not_come_round_is_not_alive() -> None:
     assert pulse.is_alive()
 
 
-@pytest.mark.parametrize(
-    ("path", "status", "says"), [("/metrics", 200, "batchpay_outbox_rows"), ("/", 404, "/healthz")]
-)
+@pytest.mark.parametrize(("path", "status", "says"), [("/metrics", 200, "python_info"), ("/", 404, "/healthz")])
 def test_metrics_are_served_and_other_paths_say_what_there_is(
     database_url: str, amqp_url: str, path: str, status: int, says: str
 ) -> None:
