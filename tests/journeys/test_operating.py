@@ -17,7 +17,7 @@ from tests.waiting import eventually
 
 Start = Callable[[ProcessorName], Journey]
 VANTAGE, STRIPE = ProcessorName.VANTAGE, ProcessorName.STRIPE
-# Neither the processors nor the receiver of webhooks belongs to us.
+# The processors are not ours.
 OURS: Final = [name for name, (module, _) in MODULES.items() if not module.startswith("workers.simulators")]
 # What each process has moved after a few charges, a decline, a void and a refund: sample, labels.
 MOVED: Final[dict[str, list[tuple[str, dict[str, str]]]]] = {

@@ -19,6 +19,7 @@ from starlette.routing import Route
 from shared.settings import WebhookSettings
 from shared.store import webhooks
 from shared.store.pool import open_pool
+from shared.telemetry.progress import Turning
 from workers.webhooks.stripe_event import read_event
 from workers.webhooks.stripe_signature import is_signed
 
@@ -33,11 +34,14 @@ _log = structlog.get_logger()
 
 
 def create_app(settings: WebhookSettings) -> Starlette:
-    """The receiver, which refuses everything while no secret is set."""
+    """The receiver, which refuses all while no secret is set; `state.turning` tells whether its loop is stuck."""
     secret = settings.stripe_webhook_secret.get_secret_value() if settings.stripe_webhook_secret else None
+
+    turning = Turning()
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        turning.begin()
         async with open_pool(settings.database_url, process=PROCESS, most=_CONNECTIONS) as pool:
             app.state.pool = pool
             yield
@@ -51,13 +55,15 @@ def create_app(settings: WebhookSettings) -> Starlette:
             return _refused(400, "signature_refused", "The signature is missing, wrong or too old.")
         return await _keep(body, request.app.state.pool)
 
-    return Starlette(
+    app = Starlette(
         routes=[
             Route("/webhooks/stripe", take_stripe, methods=["POST"]),
             Route("/healthz", _alive, methods=["GET"]),
         ],
         lifespan=lifespan,
     )
+    app.state.turning = turning
+    return app
 
 
 async def _keep(body: bytes, pool: AsyncConnectionPool) -> Response:
