@@ -30,7 +30,7 @@ from shared.store.subscriptions import Actor
 from tests.submit_service import seed
 from tests.waiting import eventually
 from tests.webhook_receiver import Got, Receiver, always, in_turn, receiving
-from workers.janitor.telling import read_deliveries
+from workers.janitor.backlog import read_backlog
 
 Connection = psycopg.Connection[Any]
 OAK, ELM = "oak", "elm"
@@ -270,7 +270,7 @@ def test_a_receiver_that_fails_for_five_days_is_disabled_and_loses_nothing(run: 
 async def gauges(ground: Ground) -> dict[str, float | None]:
     """What the janitor tells of webhooks."""
     async with open_pool(ground.database_url, process="test", most=1) as pool:
-        await read_deliveries(pool)
+        await read_backlog(pool)
     names = ("deliveries_waiting", "oldest_seconds", "subscriptions_disabled")
     return {name: REGISTRY.get_sample_value(f"batchpay_webhook_{name}") for name in names}
 

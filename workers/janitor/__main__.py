@@ -14,7 +14,6 @@ from workers.janitor.backlog import watch_backlog
 from workers.janitor.restoring import watch_for_ever
 from workers.janitor.rounds import go_round_for_ever
 from workers.janitor.sweeping import sweep_for_ever
-from workers.janitor.telling import watch_deliveries
 from workers.janitor.unclear import ACTOR, Janitor
 from workers.janitor.watching import reader, watch_invariants
 from workers.processors.registry import every_processor
@@ -32,7 +31,6 @@ async def run(settings: WorkerSettings, turning: Turning) -> None:
             sweep_for_ever(janitor=janitor, every_s=settings.sweep_every_s, stop=stop),
             go_round_for_ever(janitor=janitor, every_s=settings.sweep_every_s, stop=stop),
             watch_for_ever(janitor=janitor, environment=settings.environment, stop=stop),
-            watch_deliveries(pool, stop=stop),
             watch_backlog(pool, stop=stop),
             watch_invariants(reader(settings.database_url, process=ACTOR), stop=stop),
         )

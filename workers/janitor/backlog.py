@@ -11,7 +11,8 @@ from psycopg_pool import AsyncConnectionPool
 from shared.domain.finding_kinds import Kind
 from shared.domain.payment import UNFINISHED
 from shared.domain.words import ProcessorName
-from shared.store import pauses, queues
+from shared.store import deliveries, pauses, queues
+from shared.store.deliveries import Backlog as Deliveries
 from shared.store.queues import Lane, Waiting
 from shared.telemetry import metrics
 from workers.evidence import TRY_AGAIN
@@ -40,6 +41,7 @@ async def read_backlog(pool: AsyncConnectionPool) -> None:
         lanes, waiting = await queues.lanes(connection), await queues.payments(connection)
         paused = {pause.processor for pause in await pauses.paused(connection)}
         in_review, found = await queues.in_review(connection), await queues.findings(connection)
+        webhooks = await deliveries.backlog(connection)
     _tell_lanes(lanes)
     _tell_payments(waiting)
     for name in ProcessorName:
@@ -47,6 +49,7 @@ async def read_backlog(pool: AsyncConnectionPool) -> None:
     metrics.PAYMENTS_IN_REVIEW.set(in_review)
     for kind in Kind:
         metrics.FINDINGS.labels(kind).set(found.get(kind, 0))
+    _tell_deliveries(webhooks)
     metrics.BACKLOG_READ.set_to_current_time()
 
 
@@ -65,3 +68,9 @@ def _tell_payments(waiting: Iterable[Waiting]) -> None:
             one = found.get((processor, state))
             metrics.PAYMENTS.labels(processor, state).set(one.payments if one else 0)
             metrics.PAYMENTS_OLDEST.labels(processor, state).set(one.oldest_s if one else 0)
+
+
+def _tell_deliveries(webhooks: Deliveries) -> None:
+    metrics.DELIVERIES.set(webhooks.due)
+    metrics.DELIVERIES_OLDEST.set(webhooks.oldest_s)
+    metrics.SUBSCRIPTIONS_DISABLED.set(webhooks.disabled)
