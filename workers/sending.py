@@ -1,6 +1,5 @@
 """Puts an owned attempt on the wire, or does not: the last check before the first byte."""
 
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -12,6 +11,7 @@ from shared.crash_points import reached
 from shared.domain.answers import Blame, NotExecuted, Unknown
 from shared.store.payments import Owned
 from shared.telemetry import traces
+from workers.clock import elapsed_s
 
 _log = structlog.get_logger()
 
@@ -24,7 +24,7 @@ class Claimed:
 
     owned: Owned
     began_s: float
-    monotonic: Callable[[], float] = time.monotonic
+    monotonic: Callable[[], float] = elapsed_s
 
 
 async def send(

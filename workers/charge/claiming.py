@@ -1,6 +1,5 @@
 """Claims groups of payments: the intent of every charge is committed here, before its first byte."""
 
-import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from uuid import UUID, uuid4
@@ -16,6 +15,7 @@ from shared.domain.ids import uuid7
 from shared.domain.snapshot import Payment, Step
 from shared.store import payments
 from shared.store.payments import Candidate, Connection, Owned
+from workers.clock import elapsed_s
 from workers.evidence import TRY_AGAIN, log_steps
 from workers.ordering import charge_order
 from workers.processors.port import Processor
@@ -37,7 +37,7 @@ class Claimer:
     actor: str
     new_token: Callable[[], UUID] = uuid4
     new_id: Callable[[], UUID] = uuid7
-    monotonic: Callable[[], float] = time.monotonic
+    monotonic: Callable[[], float] = elapsed_s
 
 
 async def claim_group(ids: Sequence[UUID], *, claimer: Claimer) -> list[Claimed | None]:

@@ -1,6 +1,5 @@
 """Finds out what became of one charge whose outcome is not known. Looks, resends where that is safe, never guesses."""
 
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,6 +17,7 @@ from shared.domain.words import ProcessorName
 from shared.logs import working_on
 from shared.store import pauses, restores
 from shared.store.payments import Connection, Locked, Owned
+from workers.clock import elapsed_s
 from workers.evidence import Answered, record_until_done, take_step
 from workers.janitor.absence import Case, FinalAbsence, NotFinal, ReportShows, absence, read_case
 from workers.janitor.reports import Reports
@@ -36,7 +36,7 @@ class Janitor:
 
     pool: AsyncConnectionPool
     processors: Mapping[ProcessorName, Processor]
-    monotonic: Callable[[], float] = time.monotonic
+    monotonic: Callable[[], float] = elapsed_s
 
 
 async def find_out(payment_id: UUID, *, janitor: Janitor, reports: Reports) -> None:

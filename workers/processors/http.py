@@ -17,6 +17,8 @@ from urllib.parse import urlsplit
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
+from workers.clock import elapsed_s
+
 # Shorter than any server's idle limit that we know of: a connection closed under a request makes an Unknown.
 KEEP_ALIVE_S: Final = 15.0
 HEAD_LIMIT_BYTES: Final = 64 * 1024
@@ -94,12 +96,15 @@ class HttpClient:
             request = self._request(method, target, headers, body)
         except ValueError as error:
             return Trouble(sent=False, code="unsendable", detail=str(error))
-        now_s = asyncio.get_running_loop().time()
+        began_s, now_s = elapsed_s(), asyncio.get_running_loop().time()
         try:
             connection = await self._connection(now_s + self._connect_s)
         except (OSError, UnicodeError) as error:
             return Trouble(sent=False, code="not_connected", detail=type(error).__name__)
         try:
+            # A process that was stopped while it waited goes on here without its timer having been asked.
+            if elapsed_s() - began_s > self._connect_s:
+                return Trouble(sent=False, code="not_connected", detail="connected too late")
             return await connection.exchange(request, deadline_s=now_s + self._total_s, limit_bytes=limit_bytes)
         finally:
             if connection.is_open:

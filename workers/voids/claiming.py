@@ -1,6 +1,5 @@
 """Claims of those who give money back: the payment, its charge and the attempt that is about to be sent."""
 
-import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from uuid import UUID
@@ -14,6 +13,7 @@ from shared.domain.snapshot import Attempt, Payment, Step
 from shared.domain.words import ProcessorName
 from shared.store import payments, restores
 from shared.store.payments import Connection, Locked, Owned
+from workers.clock import elapsed_s
 from workers.evidence import log_steps
 from workers.processors.port import Processor, ReturnOrder
 from workers.sending import Claimed
@@ -28,7 +28,7 @@ class Returner:
     pool: AsyncConnectionPool
     processors: Mapping[ProcessorName, Processor]
     environment: str
-    monotonic: Callable[[], float] = time.monotonic
+    monotonic: Callable[[], float] = elapsed_s
 
     def order(self, payment: Payment, charge: Attempt) -> ReturnOrder:
         """The order to give back a charge, under the reference of the payment's next attempt."""
