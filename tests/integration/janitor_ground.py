@@ -49,7 +49,7 @@ class Ground:
     ) -> "Lost":
         """A charge that was sent `sent` ago and whose answer was lost; `behaviour` is what the processor did."""
         order = replace(self.bench.order(behaviour), method_type=method_type)
-        payment_id = self._submit(order)
+        payment_id = self.submit(order)
         order = replace(order, reference=reference("test", payment_id, 1))
         text = self.bench.processor.freeze_charge(order)
         at = datetime.now(UTC) - sent
@@ -80,7 +80,7 @@ class Ground:
     def queued(self, behaviour: str) -> tuple[UUID, ChargeOrder]:
         """A payment that was never sent."""
         order = self.bench.order(behaviour)
-        return self._submit(order), order
+        return self.submit(order), order
 
     async def forgotten(self, behaviour: str, *, n: int = 1) -> tuple[UUID, ChargeOrder]:
         """A queued payment whose `n`-th attempt was sent and is not known any more."""
@@ -89,7 +89,8 @@ class Ground:
         await self.bench.processor.charge(self.bench.processor.freeze_charge(sent))
         return payment_id, sent
 
-    def _submit(self, order: ChargeOrder) -> UUID:
+    def submit(self, order: ChargeOrder) -> UUID:
+        """A queued payment for this order."""
         with psycopg.connect(self.database_url, autocommit=True) as connection:
             found = connection.execute(
                 "SELECT id FROM practice WHERE processor_account = %s", [order.account]

@@ -71,7 +71,7 @@ def test_a_young_key_is_sent_again_byte_for_byte(sent: timedelta, database_url: 
 
 
 @pytest.mark.parametrize("sent", [hours(20), hours(23.9)])
-def test_between_twenty_and_twenty_four_hours_a_key_is_neither_sent_nor_given_up(
+def test_trace_6_between_twenty_and_twenty_four_hours_a_key_is_neither_sent_nor_given_up(
     sent: timedelta, database_url: str
 ) -> None:
     async def story(ground: Ground) -> None:
@@ -215,7 +215,7 @@ def test_a_charge_that_only_the_report_shows_is_found(database_url: str) -> None
 
 
 @both
-def test_a_charge_that_executes_after_a_look_found_nothing_is_found_later(name: Any, database_url: str) -> None:
+def test_trace_6_a_charge_that_executes_after_a_look_found_nothing_is_found_later(name: Any, database_url: str) -> None:
     async def story(ground: Ground) -> None:
         # Stripe's key was sent as often as it may be: only looks are left, as at Vantage.
         often = {"sends": 4, "open_sends": 4} if name is STRIPE else {}

@@ -249,7 +249,9 @@ async def standing(caller: Caller) -> tuple[int, list[str]]:
     return tuple(row)
 
 
-def test_a_stale_push_reopens_no_paid_invoice_and_one_that_includes_the_payment_counts_it_once(url: str) -> None:
+def test_trace_15_a_stale_push_reopens_no_paid_invoice_and_one_that_includes_the_payment_counts_it_once(
+    url: str,
+) -> None:
     async def story(caller: Caller) -> None:
         await asyncio.to_thread(take, url, "oak-i3", total_minor=300)
         assert await standing(caller) == (0, ["in_running_batch"])

@@ -178,7 +178,9 @@ def test_what_is_past_its_send_budget_is_not_sent_and_tried_again(name: Any, dat
 
 
 @both
-def test_a_lost_command_is_given_again_and_an_open_refund_is_looked_up_instead(name: Any, database_url: str) -> None:
+def test_trace_18_a_lost_command_is_given_again_and_an_open_refund_is_looked_up_instead(
+    name: Any, database_url: str
+) -> None:
     async def story(ground: Ground) -> None:
         lost = await asked(ground)
         ground.connection.execute("DELETE FROM outbox")

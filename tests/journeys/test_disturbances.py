@@ -147,7 +147,7 @@ def test_a_worker_that_sleeps_past_its_lease_with_a_charge_on_the_wire_changes_n
     assert practice.charges_sent() == 2
 
 
-def test_a_worker_that_sleeps_between_claim_and_send_sends_nothing_when_it_wakes(journey: Start) -> None:
+def test_trace_4_a_worker_that_sleeps_between_claim_and_send_sends_nothing_when_it_wakes(journey: Start) -> None:
     practice = journey(VANTAGE)
     practice.export.client()
     practice.push()

@@ -123,7 +123,9 @@ def test_5_a_refund_under_a_living_key_is_sent_again_and_made_once(journey: Star
 
 
 @both
-def test_what_was_refunded_in_the_dashboard_is_not_refunded_again(journey: Start, processor: ProcessorName) -> None:
+def test_trace_13_what_was_refunded_in_the_dashboard_is_not_refunded_again(
+    journey: Start, processor: ProcessorName
+) -> None:
     practice = journey(processor)
     with settled(practice) as batch:
         (payment,) = practice.report(batch).values()

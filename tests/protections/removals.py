@@ -122,7 +122,7 @@ REMOVALS: Final = (
         "if case.now - case.attempt.last_send_at >= KEY_FORGOTTEN:",
         "if case.now is not None:",
         "tests/integration/test_janitor.py"
-        "::test_between_twenty_and_twenty_four_hours_a_key_is_neither_sent_nor_given_up",
+        "::test_trace_6_between_twenty_and_twenty_four_hours_a_key_is_neither_sent_nor_given_up",
     ),
     Removal(
         "void guard: nothing is resent after a void was asked for",
@@ -137,7 +137,7 @@ REMOVALS: Final = (
         "        and now - attempt.first_send_at < timing.key_lifetime\n",
         "",
         "tests/integration/test_janitor.py"
-        "::test_between_twenty_and_twenty_four_hours_a_key_is_neither_sent_nor_given_up",
+        "::test_trace_6_between_twenty_and_twenty_four_hours_a_key_is_neither_sent_nor_given_up",
     ),
     Removal(
         "no-resend HTTP client",
