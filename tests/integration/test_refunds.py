@@ -1,6 +1,7 @@
 """What becomes of a refund whose answer was lost, and of hints that come twice: real books, adapter and simulator."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -74,6 +75,25 @@ def test_trace_9_hints_that_come_twice_refund_once(name: Any, database_url: str)
     on_ground(name, database_url, story)
 
 
+@pytest.mark.parametrize("gateway_refuses", [True, False])
+def test_trace_13_what_was_refunded_outside_a_moment_before_is_not_refunded_again(
+    database_url: str, *, gateway_refuses: bool
+) -> None:
+    """Whether the gateway refuses a second refund is assumed: our look before the send does not rely on it."""
+
+    async def story(ground: Ground) -> None:
+        book = ground.bench.book
+        book.switches = replace(book.switches, refund_twice_refused=gateway_refuses)
+        lost = await asked(ground)
+        (charge,) = book.core.ledger.by_reference(lost.order.account, lost.order.reference)
+        book.refund(charge, charge.amount_minor, book.core.clock.now())
+        await refund(lost.payment_id, returner=returner(ground))
+        assert (lost.state, refunded(ground), attempts(lost)) == ("refunded", [lost.order.amount_minor], [])
+        assert [kind for kind, _ in ground.findings()] == ["outside_refund"]
+
+    on_ground(VANTAGE, database_url, story)
+
+
 @both
 def test_trace_10_a_refund_that_executes_late_is_found_and_made_once(name: Any, database_url: str) -> None:
     async def story(ground: Ground) -> None:
@@ -130,6 +150,23 @@ def test_trace_10_a_key_is_sent_again_while_it_lives_then_looked_up_and_given_up
         payment = lost.payment()
         assert (payment["state"], payment["reason_code"]) == ("settled", "refund_not_executed")
         assert refunded(ground) == []
+
+    on_ground(STRIPE, database_url, story)
+
+
+def test_trace_14_an_open_refund_is_not_sent_again_by_a_restored_database(database_url: str) -> None:
+    async def story(ground: Ground) -> None:
+        lost = await asked(ground)
+        script(ground, "reset_before_execute")
+        await refund(lost.payment_id, returner=returner(ground))
+        ground.connection.execute("UPDATE timeline SET name = 'before'")
+        await look(ground)
+        (attempt,) = attempts(lost)
+        assert (attempt["sends"], attempt["outcome"], refunded(ground)) == (1, None, [])
+        assert lost.payment()["next_check_at"] > lost.payment()["updated_at"]
+        ground.connection.execute("UPDATE timeline SET name = timeline_now()")
+        await look(ground)
+        assert (lost.state, refunded(ground)) == ("refunded", [lost.order.amount_minor])
 
     on_ground(STRIPE, database_url, story)
 
