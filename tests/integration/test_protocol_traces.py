@@ -167,6 +167,17 @@ def test_trace_23_a_card_whose_charge_got_no_answer_is_free_when_that_charge_can
     on_ground(name, database_url, story)
 
 
+def test_trace_23_a_key_is_not_sent_again_while_another_charge_of_its_card_is_on_the_wire(database_url: str) -> None:
+    async def story(ground: Ground) -> None:
+        lost = await ground.unknown("reset_before_execute")
+        sibling = ground.submit(lost.order)
+        assert (await claim(ground, sibling))[0]
+        await ground.sweep()
+        assert (lost.state, lost.attempt()["sends"]) == ("unknown", 1)
+
+    on_ground(STRIPE, database_url, story)
+
+
 # --- Voids ------------------------------------------------------------------------------------------------------------
 
 

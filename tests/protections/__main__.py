@@ -9,30 +9,44 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Final
 
+from services.development.servers import Servers, development_servers
 from tests.protections.removals import REMOVALS, Removal
 
 ROOT: Final = Path(__file__).parents[2]
 COPIED: Final = ("schemas", "services", "shared", "workers", "tests", "pyproject.toml", "Makefile", "README.md")
 _LEFT_OUT: Final = shutil.ignore_patterns("node_modules", "__pycache__", "results", "screenshots")
 _LONGEST: Final = 110
+_SIDE_BY_SIDE: Final = 2
 
 
 def main() -> int:
+    """One PostgreSQL and one RabbitMQ serve all tests, each of which has a database and a virtual host of its own."""
     _say("| protection | taken out of | test | seen when it was taken out |\n|---|---|---|---|")
-    failures = [_seen(removal) for removal in REMOVALS]
+    with development_servers() as servers, ThreadPoolExecutor(_SIDE_BY_SIDE) as threads:
+        failures = list(threads.map(partial(_seen, environment=_environment(servers)), REMOVALS))
     return 1 if None in failures else 0
 
 
-def _seen(removal: Removal) -> str | None:
+def _environment(servers: Servers) -> dict[str, str]:
+    names = {"BATCHPAY_DATABASE_URL": servers.database_url, "BATCHPAY_AMQP_URL": servers.amqp_url}
+    if servers.rabbitmq_api_url:
+        names["BATCHPAY_RABBITMQ_API_URL"] = servers.rabbitmq_api_url
+    return {**os.environ, **names}
+
+
+def _seen(removal: Removal, *, environment: Mapping[str, str]) -> str | None:
     """The first line of the failure; None if nothing failed."""
     with tempfile.TemporaryDirectory(prefix="batchpay-without-") as folder:
         copy = Path(folder)
         _copy(copy)
         removal.take_out(copy)
-        failure = _failure(copy, removal.test)
+        failure = _failure(copy, removal.test, environment)
     test = removal.test.partition("::")
     said = f"`{failure}`" if failure else "**nothing: the test passes**"
     _say(f"| {removal.protection} | `{removal.file}` | `{test[0]}` {test[2]} | {said} |")
@@ -52,11 +66,11 @@ def _copy(copy: Path) -> None:
             shutil.copy(ROOT / name, copy / name)
 
 
-def _failure(copy: Path, test: str) -> str | None:
+def _failure(copy: Path, test: str, environment: Mapping[str, str]) -> str | None:
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--exitfirst", "--tb=short", test],
         cwd=copy,
-        env={**os.environ, "PYTHONPATH": str(copy)},
+        env={**environment, "PYTHONPATH": str(copy)},
         capture_output=True,
         text=True,
         check=False,

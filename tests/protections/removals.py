@@ -23,12 +23,6 @@ class Removal(NamedTuple):
 CHARGING: Final = "shared/domain/charging.py"
 EXCHANGE: Final = "await connection.exchange(request, deadline_s=now_s + self._total_s, limit_bytes=limit_bytes)"
 ENGINE: Final = "shared/store/migrations/versions/0001_engine.sql"
-KEPT_OPEN: Final = """\
-        case Unknown():
-            return returning.still_open(
-                payment,
-                said,
-"""
 
 REMOVALS: Final = (
     Removal(
@@ -72,14 +66,29 @@ REMOVALS: Final = (
         ENGINE,
         "CREATE UNIQUE INDEX attempt_open_return",
         "CREATE INDEX attempt_open_return",
-        "tests/integration/test_invariants.py",
+        "tests/integration/test_invariants.py::test_each_rule_can_be_broken_and_is_named_with_its_rows",
+    ),
+    Removal(
+        "unique index: one charge on the wire per card",
+        ENGINE,
+        "CREATE UNIQUE INDEX payment_on_wire",
+        "CREATE INDEX payment_on_wire",
+        "tests/integration/test_protocol_traces.py"
+        "::test_trace_23_a_key_is_not_sent_again_while_another_charge_of_its_card_is_on_the_wire",
+    ),
+    Removal(
+        "unique index: one charge per number of the processor",
+        ENGINE,
+        "CREATE UNIQUE INDEX attempt_processor_ref",
+        "CREATE INDEX attempt_processor_ref",
+        "tests/integration/test_payments_store.py::test_an_answer_that_cannot_be_recorded_does_not_stop_its_neighbours",
     ),
     Removal(
         "on_wire slot: one charge on the wire per card",
         "shared/store/sql/payment.sql",
         "WHERE w.token = p.token AND w.processor = p.processor AND w.on_wire) AS card_busy",
         "WHERE false) AS card_busy",
-        "tests/integration/test_payments_store.py",
+        "tests/integration/test_payments_store.py::test_siblings_on_one_card_are_charged_one_after_the_other",
     ),
     Removal(
         "epoch check: no prefetched copy of a lost connection is run",
@@ -100,7 +109,8 @@ REMOVALS: Final = (
         "workers/processors/vantage_answers.py",
         "        if answer.sent:\n            return Unknown(code=answer.code, detail=answer.detail)\n",
         "",
-        "tests/contract/vantage/test_vantage_wire.py",
+        "tests/contract/vantage/test_vantage_wire.py"
+        "::TestVantageConnections::test_an_answer_without_end_ends_at_the_total_deadline",
     ),
     Removal(
         "intent commit: the open send is written before the first byte",
@@ -148,7 +158,8 @@ REMOVALS: Final = (
         "                return first\n"
         "            connection = await self._connection(now_s + self._connect_s)\n"
         f"            return {EXCHANGE}\n",
-        "tests/contract/vantage/test_vantage_wire.py",
+        "tests/contract/vantage/test_vantage_wire.py"
+        "::TestVantageConnections::test_trace_2_a_cold_connection_that_ends_got_exactly_one_request",
     ),
     Removal(
         "restored databases: claims compare timelines",
@@ -173,42 +184,180 @@ REMOVALS: Final = (
         "tests/integration/test_ingress.py::test_properties_that_cannot_be_read_block_nothing",
     ),
     Removal(
-        "row-level security: who reads for a person becomes the guarded role",
-        "shared/store/sql/scope.sql",
-        "set_config('role', 'batchpay_member', true)",
-        "current_setting('role')",
-        "tests/integration/test_row_security.py"
-        "::test_without_a_where_each_practice_sees_its_half_and_nobody_sees_nothing",
+        "restored databases: an account is held until it is known what was forgotten",
+        "shared/store/sql/payment.sql",
+        "h.account = p.account AND h.released_at IS NULL)",
+        "h.account = p.account AND h.released_at IS NULL AND false)",
+        "tests/integration/test_restoring.py"
+        "::test_trace_14_a_charge_of_a_forgotten_batch_holds_its_account_until_a_person_has_seen_it",
     ),
     Removal(
-        "refunds after a restore: a living key waits too",
+        "restored databases: no refund is sent again",
         "workers/janitor/refunds.py",
         "        await restores.must_know(connection, case.payment.processor, case.payment.account)\n",
-        "        assert connection\n",
-        "tests/integration/test_restoring.py"
-        "::test_a_refund_under_a_living_key_is_not_sent_again_before_it_is_known_what_was",
+        "        pass\n",
+        "tests/integration/test_refunds.py::test_trace_14_an_open_refund_is_not_sent_again_by_a_restored_database",
     ),
     Removal(
-        "refund without key: given up only when its reports are out and complete",
+        "send budget: the wait for a connection counts too",
+        "workers/processors/http.py",
+        "if elapsed_s() - began_s > self._connect_s:",
+        "if elapsed_s() < began_s:",
+        "tests/contract/vantage/test_vantage_wire.py::TestVantageConnections"
+        "::test_trace_4_a_process_that_stood_still_while_it_waited_for_a_connection_sends_nothing_more",
+    ),
+    Removal(
+        "void guard at the claim",
+        "workers/charge/claiming.py",
+        "    if recheck.void_requested_by is not None:\n"
+        "        return claiming.cancel(payment, by=recheck.void_requested_by, now=now)\n",
+        "",
+        "tests/integration/test_payments_store.py::test_trace_17_a_payment_whose_void_was_asked_for_is_never_sent",
+    ),
+    Removal(
+        "void guard after a refused send: canceled, not queued",
+        CHARGING,
+        "    if payment.void_requested_at:\n",
+        "    if payment.void_requested_at and not same_day:\n",
+        "tests/unit/test_charging.py::test_trace_17_the_outcome_of_a_marked_payment",
+    ),
+    Removal(
+        "void guard at the outcome: voiding, not approved",
+        "shared/domain/taken.py",
+        "return State.VOIDING if payment.void_requested_at else State.APPROVED",
+        "return State.APPROVED",
+        "tests/unit/test_charging.py::test_trace_17_the_outcome_of_a_marked_payment",
+    ),
+    Removal(
+        "one void or refund at a time: the lease of whoever is at it",
+        "workers/voids/claiming.py",
+        "    if row.payment.lease_until and row.payment.lease_until > row.now:\n        return None\n",
+        "",
+        "tests/integration/test_protocol_traces.py::test_trace_9_hints_that_come_twice_void_once",
+    ),
+    Removal(
+        "refund: a look at the charge immediately before",
+        "workers/voids/refunding.py",
+        "return held_back or _claimed(asked, returner)",
+        "return _claimed(asked, returner) if held_back is None or disputed is False else held_back",
+        "tests/integration/test_refunds.py"
+        "::test_trace_13_what_was_refunded_outside_a_moment_before_is_not_refunded_again",
+    ),
+    Removal(
+        "refund without a key: sent once",
         "workers/janitor/refunds.py",
-        "if read and await absence_is_final(read, processor=processor, account=account, pool=janitor.pool):",
-        "if read:",
+        "timing.key_lifetime is not None and refund.sends",
+        "timing.key_lifetime is None or refund.sends",
         "tests/integration/test_refunds.py"
         "::test_trace_10_without_a_key_only_complete_reports_prove_that_a_refund_never_executed",
     ),
     Removal(
-        "a refused void moves nothing: the charge is looked up",
-        "shared/domain/voiding.py",
-        'return returning.still_open(payment, left, fact=f"void refused: {answer.code}", look=look)',
-        "return step(payment, Event.TOO_LATE, State.SETTLED, attempt=left, **RELEASED, next_check_at=None)",
-        "tests/unit/test_life_of_a_payment.py",
+        "final absence at Vantage: the next day's report too where a send touches the cut-off",
+        "shared/domain/settlement_day.py",
+        "return (first,) if first == last else (first, last)",
+        "return (first,)",
+        "tests/integration/test_protocol_traces.py"
+        "::test_trace_5_a_charge_that_hangs_over_the_cut_off_is_not_given_up_by_the_report_of_its_first_day",
     ),
     Removal(
-        "a refund whose answer is lost is not over",
-        "shared/domain/refunding.py",
-        KEPT_OPEN,
-        "        case Unknown():\n            return _rejected(payment, _over(said, now), Reason.REFUND_NOT_EXECUTED)\n"
-        f"{KEPT_OPEN}",
-        "tests/unit/test_life_of_a_payment.py",
+        "final absence at Vantage: a report that misses a known charge proves nothing",
+        "workers/janitor/reports.py",
+        "    return known <= shown\n",
+        "    return bool(known) <= True\n",
+        "tests/integration/test_janitor.py::test_a_report_that_misses_a_charge_we_know_of_proves_no_absence",
+    ),
+    Removal(
+        "a look that something has overtaken proves nothing negative",
+        "shared/domain/sightings.py",
+        "if unchanged and sighting.decline and",
+        "if sighting.decline and",
+        "tests/unit/test_charging.py::test_a_look_that_was_overtaken_cannot_decline",
+    ),
+    Removal(
+        "people too: not executed only when absence is final",
+        "workers/janitor/resolving.py",
+        '            return Refused(f"absence is not final: {fact}")\n',
+        "            as_of = case.now\n",
+        "tests/integration/test_resolving.py::test_trace_7_not_executed_is_refused_before_absence_is_final",
+    ),
+    Removal(
+        "no new attempt by itself on a later settlement day",
+        CHARGING,
+        "schedule.retry_pause(payment.attempts) and same_day and not payment.review_reason",
+        "schedule.retry_pause(payment.attempts) and not payment.review_reason",
+        "tests/unit/test_charging.py::test_absence_proven_on_a_later_day_surprises_nobody_with_a_charge",
+    ),
+    Removal(
+        "no new attempt by itself while a person has to look",
+        CHARGING,
+        "schedule.retry_pause(payment.attempts) and same_day and not payment.review_reason",
+        "schedule.retry_pause(payment.attempts) and same_day",
+        "tests/unit/test_charging.py::test_nothing_is_sent_again_by_itself_while_a_person_has_to_look",
+    ),
+    Removal(
+        "late money is never dropped",
+        "shared/domain/taken.py",
+        "    if payment.state in _NOTHING_TAKEN:\n",
+        "    if payment.state is State.QUEUED:\n",
+        "tests/unit/test_charging.py::test_trace_8_a_late_success_is_accepted_for_a_payment_that_was_given_up",
+    ),
+    Removal(
+        "pause: nothing is claimed",
+        "workers/charge/claiming.py",
+        "if recheck.paused or recheck.held_until is not None or payment.review_reason is not None:",
+        "if recheck.held_until is not None or payment.review_reason is not None:",
+        "tests/integration/test_pause.py::test_while_a_processor_is_paused_nothing_of_it_is_claimed_and_afterwards_all",
+    ),
+    Removal(
+        "pause: nothing is sent again",
+        "workers/janitor/unclear.py",
+        "        await pauses.must_run(connection, case.payment.processor)\n",
+        "",
+        "tests/integration/test_pause.py"
+        "::test_a_lookup_goes_on_but_nothing_is_sent_again_while_the_processor_is_paused",
+    ),
+    Removal(
+        "a step is written only onto the version that it was decided on",
+        "shared/store/sql/payment.sql",
+        "WHERE p.id = s.id AND p.version = s.version - 1",
+        "WHERE p.id = s.id",
+        "tests/integration/test_payments_store.py::test_a_step_of_a_stale_version_is_refused_and_leaves_nothing",
+    ),
+    Removal(
+        "the transition table as the last line in the database",
+        ENGINE,
+        "CREATE TRIGGER payment_legal_state AFTER UPDATE OF state ON payment FOR EACH ROW",
+        "CREATE TRIGGER payment_legal_state AFTER UPDATE OF due_at ON payment FOR EACH ROW",
+        "tests/integration/test_invariants.py::test_a_state_that_is_simply_assigned_is_refused",
+    ),
+    Removal(
+        "two levels of success at Vantage",
+        "workers/processors/vantage_answers.py",
+        "    if outer.code not in {SUCCESS, inner.code}:\n",
+        "    if outer.code < 0:\n",
+        "tests/contract/vantage/test_vantage_answers.py"
+        "::test_an_answer_that_contradicts_itself_or_lacks_a_part_is_unknown",
+    ),
+    Removal(
+        "a success of Stripe's is ours only with our reference, amount and currency",
+        "workers/processors/stripe_answers.py",
+        'if not ref or not same or reference_of(intent) != request["idempotency_key"]:',
+        "if not ref:",
+        "tests/contract/stripe/test_stripe_answers.py::test_a_success_that_is_not_exactly_ours_is_unknown",
+    ),
+    Removal(
+        "relay: a row leaves the outbox when its message is confirmed",
+        "services/relay/feed.py",
+        "zip(ids, confirmed, strict=True) if safe]",
+        "zip(ids, confirmed, strict=True)]",
+        "tests/integration/test_relay.py::test_no_row_is_lost_when_connections_are_cut_under_way",
+    ),
+    Removal(
+        "aggregator: it locks the batch before it reads its payments",
+        "shared/store/sql/batch_status.sql",
+        "FOR UPDATE OF b;",
+        ";",
+        "tests/integration/test_aggregator.py"
+        "::test_trace_20_an_aggregator_that_waited_does_not_write_what_it_saw_before",
     ),
 )

@@ -1,0 +1,17 @@
+"""How long a claim lasts, for each processor: protocol, section 2."""
+
+from datetime import timedelta
+
+import pytest
+
+from workers.processors import stripe, vantage
+from workers.processors.port import Timing
+
+
+@pytest.mark.parametrize(("timing", "lease_s"), [(stripe.TIMING, 60), (vantage.TIMING, 100)])
+def test_trace_4_a_lease_outlives_the_last_byte_of_its_request_and_the_record(timing: Timing, lease_s: int) -> None:
+    assert timing.lease == timedelta(seconds=lease_s)
+    # A connection may take as long as the send budget once more; the total deadline runs meanwhile.
+    last_byte = timing.send_budget + timing.total_deadline
+    assert timing.lease - last_byte == timing.record_margin >= timedelta(seconds=20)
+    assert timing.send_budget < timing.total_deadline
