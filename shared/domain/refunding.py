@@ -31,7 +31,7 @@ from shared.domain.finding_kinds import Kind
 from shared.domain.payment import Event, State
 from shared.domain.reasons import Reason
 from shared.domain.returning import RELEASED
-from shared.domain.reviewing import also, review
+from shared.domain.reviewing import also, observe, review
 from shared.domain.snapshot import Attempt, Finding, Payment, Step, step
 
 _DENIALS: Mapping[Denial, Reason] = MappingProxyType(
@@ -118,7 +118,7 @@ def answered(payment: Payment, refund: Attempt, answer: RefundAnswer, *, token: 
     if isinstance(answer, RefundConfirmed):
         return _confirmed(payment, refund, answer, now=now)
     if payment.state is not State.REFUNDING or payment.claim_token != token:
-        return None
+        return observe(payment, refund, f"late answer to a refund: {answer.code}")
     said = refund._replace(outcome_code=answer.code, outcome_detail=answer.detail)
     match answer:
         case Unknown():

@@ -123,5 +123,7 @@ def suggestion(state: State, processor: ProcessorName) -> str:
             return "The money went back: compare it with the processor's books, then acknowledge it."
         case State.DECLINED | State.SKIPPED | State.CANCELED:
             return "Nothing was charged: compare it with the processor's books, then acknowledge it."
-        case State.QUEUED | State.VOIDING | State.REFUNDING:
+        case State.QUEUED:
+            return "It is not sent while an earlier attempt may still take money: wait for that one, or void it."
+        case State.VOIDING | State.REFUNDING:
             return "It is under way: wait until it is over."

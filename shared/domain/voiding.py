@@ -13,7 +13,7 @@ from shared.domain.eligibility import Words
 from shared.domain.payment import Event, State
 from shared.domain.reasons import Reason
 from shared.domain.returning import RELEASED
-from shared.domain.reviewing import also
+from shared.domain.reviewing import also, observe, review
 from shared.domain.snapshot import Attempt, Finding, Payment, Step, step
 from shared.domain.words import ProcessorName
 
@@ -78,30 +78,36 @@ def ask(payment: Payment, *, by: str, now: datetime) -> tuple[VoidResult, Step |
 
 def answered(payment: Payment, void: Attempt, answer: VoidAnswer, *, token: UUID, now: datetime) -> Step | None:
     """The step that the processor's answer to a void takes. A refusal moves nothing: the charge is looked up."""
-    if payment.state is State.SETTLED and isinstance(answer, VoidConfirmed):
-        return returning.confirmed_after_all(payment, void, now=now)
-    if payment.state is not State.VOIDING:
-        return None
-    mine = payment.claim_token == token
-    look = schedule.next_lookup(now, void.lookups)
+    if isinstance(answer, VoidConfirmed):
+        return _confirmed(payment, void, now=now)
+    if payment.state is not State.VOIDING or payment.claim_token != token:
+        return observe(payment, void, f"late answer to a void: {answer.code}")
+    left = void._replace(lookups=void.lookups + 1, outcome_code=answer.code, outcome_detail=answer.detail)
     match answer:
-        case VoidConfirmed():
-            return returning.confirmed(payment, void, now=now)
-        case VoidRefused() | NotExecuted() | Unknown() if not mine:
-            return None
         case VoidRefused() | NotExecuted():
-            left = void._replace(
-                open_sends=void.open_sends - 1,
-                lookups=void.lookups + 1,
-                outcome_code=answer.code,
-                outcome_detail=answer.detail,
-            )
-            return returning.still_open(payment, left, fact=f"void refused: {answer.code}", look=look)
+            left = left._replace(open_sends=void.open_sends - 1)
+            return _still_open(payment, void, left, fact=f"void refused: {answer.code}", now=now)
         case Unknown():
-            left = void._replace(lookups=void.lookups + 1, outcome_code=answer.code, outcome_detail=answer.detail)
-            return returning.still_open(payment, left, fact=f"void unknown: {answer.code}", look=look)
+            return _still_open(payment, void, left, fact=f"void unknown: {answer.code}", now=now)
         case _:
             assert_never(answer)
+
+
+def _confirmed(payment: Payment, void: Attempt, *, now: datetime) -> Step | None:
+    if payment.state is State.VOIDING:
+        return returning.confirmed(payment, void, now=now)
+    if payment.state is State.SETTLED:
+        return returning.confirmed_after_all(payment, void, now=now)
+    if void.outcome == "confirmed":
+        return None
+    return review(payment, void, f"{void.reference} was confirmed too: the client may have got the money back twice")
+
+
+def _still_open(payment: Payment, void: Attempt, left: Attempt, *, fact: str, now: datetime) -> Step:
+    """Look and send again later. A person is asked when that should have helped long ago."""
+    helpless = now - void.first_send_at >= schedule.UNKNOWN_LONGEST
+    ask = f"the void {void.reference} comes to no end" if helpless else None
+    return returning.still_open(payment, left, fact=fact, look=schedule.next_lookup(now, void.lookups), ask=ask)
 
 
 def seen(payment: Payment, void: Attempt, sighting: Sighting, *, now: datetime) -> Step | None:

@@ -154,7 +154,12 @@ def test_a_confirmation_is_believed_from_anyone(token: UUID) -> None:
 
 @pytest.mark.parametrize("given", NEGATIVE)
 def test_a_negative_answer_of_somebody_else_moves_nothing(given: RefundAnswer) -> None:
-    assert answer(given, token=OTHER_TOKEN) is None
+    step = answer(given, token=OTHER_TOKEN)
+    assert step
+    assert (step.event, step.moved, step.after.claim_token) == (Event.OBSERVE, False, TOKEN)
+    assert step.attempt == a_refund()
+    assert step.detail
+    assert "late answer" in step.detail["fact"]
 
 
 @pytest.mark.parametrize(("given", "reason"), [(DISPUTED, Reason.REFUND_DISPUTED), (SHORT, Reason.REFUND_FUNDS_SHORT)])

@@ -133,7 +133,32 @@ def test_a_confirmation_is_believed_from_anyone(token: UUID) -> None:
 
 @pytest.mark.parametrize("given_answer", [TOO_LATE, BROKEN, LOST])
 def test_a_negative_answer_of_somebody_else_moves_nothing(given_answer: VoidAnswer) -> None:
-    assert answer(given_answer, UUID(int=99)) is None
+    step = answer(given_answer, UUID(int=99))
+    assert step
+    assert (step.event, step.moved, step.after.claim_token) == (Event.OBSERVE, False, TOKEN)
+    assert step.attempt == a_void()
+    assert step.detail
+    assert "late answer" in step.detail["fact"]
+
+
+@pytest.mark.parametrize("state", [State.REFUNDING, State.REFUNDED])
+def test_a_confirmation_beside_a_refund_is_put_before_a_person(state: State) -> None:
+    step = voiding.answered(a_payment(state), a_void(outcome="refused"), VoidConfirmed(), token=TOKEN, now=NOW)
+    assert step
+    assert (step.moved, step.finding is not None) == (False, True)
+    assert "may have got the money back twice" in (step.after.review_reason or "")
+
+
+@pytest.mark.parametrize(("hours", "asked"), [(47, False), (48, True)])
+@pytest.mark.parametrize("given_answer", [TOO_LATE, BROKEN, LOST])
+def test_a_void_that_comes_to_no_end_is_put_before_a_person(
+    given_answer: VoidAnswer, hours: int, *, asked: bool
+) -> None:
+    now = NOW + timedelta(hours=hours)
+    step = voiding.answered(voiding_payment(), a_void(), given_answer, token=TOKEN, now=now)
+    assert step
+    assert (step.after.state, step.after.next_check_at is not None) == (State.VOIDING, True)
+    assert (step.after.review_reason is not None) == (step.finding is not None) == asked
 
 
 @pytest.mark.parametrize("seen", [Seen.APPROVED, Seen.PROCESSING, Seen.DECLINED, Seen.OTHER])
@@ -183,8 +208,8 @@ def test_a_void_ends_voided_or_settled_and_only_a_confirmation_leaves_settled(st
         )
         if step:
             late = payment.state is State.SETTLED and isinstance(what, VoidConfirmed)
-            assert payment.state is State.VOIDING or (late and step.after.review_reason)
-            assert step.after.state in (State.VOIDING, State.VOIDED, State.SETTLED)
+            assert not step.moved or payment.state is State.VOIDING or (late and step.after.review_reason)
+            assert not step.moved or step.after.state in (State.VOIDED, State.SETTLED)
             assert (step.attempt or void).open_sends >= 0
             payment, void = step.after, step.attempt or void
 
