@@ -65,6 +65,13 @@ crash-points: running ## Kill processes at every named place, under load
 protections: setup ## Take each protection out of a copy of the code and see its test fail
 	@$(BIN)/python -m tests.protections
 
+MUTANTS ?=
+.PHONY: mutation
+mutation: setup ## Change what decides about money and see tests fail, all of it or MUTANTS='shared.domain.taken*'
+	@.ci/python --group mutation
+	@$(BIN)/mutmut run $(MUTANTS)
+	@$(BIN)/mutmut results
+
 SEEDS ?= 1000
 .PHONY: simulate
 simulate: running ## Drive the code through SEEDS seeded worlds of faults: make simulate SEEDS=10000
@@ -84,5 +91,5 @@ bench: running ## Measure beside the baselines, ROUNDS times, into tests/bench/r
 
 .PHONY: clean
 clean: ## Remove what was made here: environment, tools and caches
-	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist run
+	rm -rf .venv .tools mutants .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist run
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -20,6 +20,9 @@ from tests.simulation.run import run_seed
 from tests.simulation.server import postgresql
 from tests.simulation.tally import Tally, run_share
 
+# Seeds between two lines of progress.
+_TOLD_AFTER = 500
+
 
 def main(
     seeds: Annotated[int, typer.Option(min=1, help="How many.")] = 1000,
@@ -50,9 +53,12 @@ def _many(server_url: str, seeds: int, first: int, processes: int) -> bool:
     with ExitStack() as stack:
         urls = [stack.enter_context(simulated_database(server_url, unique("simulation"))) for _ in range(processes)]
         workers = stack.enter_context(ProcessPoolExecutor(processes, mp_context=get_context("spawn")))
-        shares = [range(first + n, first + seeds, processes) for n in range(processes)]
-        for part in workers.map(run_share, urls, shares):
-            tally += part
+        for start in range(first, first + seeds, _TOLD_AFTER):
+            end = min(start + _TOLD_AFTER, first + seeds)
+            shares = [range(start + n, end, processes) for n in range(processes)]
+            for part in workers.map(run_share, urls, shares):
+                tally += part
+            typer.echo(f"{end - first} of {seeds} seeds, {len(tally.failed)} violations", err=True)
     for line in tally.report(time.monotonic() - began_s):
         typer.echo(line)
     return bool(tally.failed)

@@ -43,6 +43,21 @@ def test_a_refund_is_confirmed_by_numbers_of_its_own() -> None:
 
 
 @pytest.mark.parametrize(
+    ("changed", "whole"),
+    [
+        ({"TransactionId": "0"}, Unknown(code="shape", detail="a refund's success without numbers of its own")),
+        (
+            {"TransactionResult": "Declined"},
+            Unknown(code="contradiction", detail="success codes around another TransactionResult"),
+        ),
+        ({"CurrencyConvertedAmount": 1}, Unknown(code="contradiction", detail="success for another amount")),
+    ],
+)
+def test_what_people_read_of_a_success_that_is_none(changed: dict[str, Any], whole: Unknown) -> None:
+    assert answered("refund", REFUNDED | {"TransactionDetail": REFUNDED["TransactionDetail"] | changed}) == whole
+
+
+@pytest.mark.parametrize(
     "changes",
     [
         {"TransactionHistoryId": "0"},
