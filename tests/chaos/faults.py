@@ -19,7 +19,7 @@ import psutil
 import psycopg
 import structlog
 
-from services.development.local import LocalServer, family
+from services.development.local import LocalServer, ServerStartFailed, family
 from services.development.management import Management, ManagementError
 from services.development.sandbox import Sandbox
 from services.development.servers import Servers
@@ -34,6 +34,7 @@ _THREADS: Final = 64
 _REQUESTS: Final = 3
 _DELAY_S: Final = 0.3
 _DEFAULT_VHOST: Final = "/"
+_STARTS: Final = 3
 
 _log = structlog.get_logger()
 
@@ -161,7 +162,18 @@ def _down(world: World, _fault: Fault, *, which: str, end: Callable[[LocalServer
     try:
         yield
     finally:
-        server.start()
+        _start(server)
+
+
+def _start(server: LocalServer) -> None:
+    """A start on a machine under load may take longer than it is given; it is tried again before the run is lost."""
+    for _ in range(_STARTS - 1):
+        try:
+            return server.start()
+        except ServerStartFailed:
+            _log.warning("server_started_again", server=server.name)
+            server.kill()
+    return server.start()
 
 
 def _emptied(server: LocalServer) -> None:
