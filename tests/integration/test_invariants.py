@@ -171,6 +171,16 @@ def test_a_state_that_is_simply_assigned_is_refused(connection: psycopg.Connecti
     connection.execute("UPDATE payment SET state = 'settled'")  # money was taken after all
 
 
+@pytest.mark.parametrize(("first", "second"), [("void", "void"), ("refund", "refund"), ("void", "refund")])
+def test_a_charge_has_one_open_void_or_refund(connection: psycopg.Connection[Any], first: str, second: str) -> None:
+    made = builders.submitted(connection)
+    charge = builders.paid(connection, made.payments[0])
+    builders.attempt(connection, made.payments[0], kind=first, parent_id=charge)
+    with pytest.raises(psycopg.errors.UniqueViolation, match="attempt_open_return"):
+        builders.attempt(connection, made.payments[0], kind=second, parent_id=charge)
+    connection.rollback()
+
+
 FROZEN = {
     "amount_minor": "amount_minor + 1",
     "currency": "'CAD'",

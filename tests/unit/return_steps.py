@@ -42,7 +42,7 @@ ASKED: Final[dict[str, Any]] = {"void_requested_at": NOW, "void_requested_by": "
 
 def a_sighting(seen: Seen, amount_minor: int = 5_000) -> Sighting:
     return Sighting(
-        seen=seen, reference="test-1-2", processor_ref="seen", history_ref=None, amount_minor=amount_minor,
+        seen=seen, reference="test-1-2", processor_ref="seen", history_ref="shown", amount_minor=amount_minor,
         decline=Decline(code=NeutralCode.INSUFFICIENT_FUNDS, raw_code="51") if seen is Seen.DECLINED else None,
         detail="as shown",
     )  # fmt: skip
@@ -71,6 +71,9 @@ def voids() -> Iterator[Case]:
             whose = "" if token == TOKEN else ", somebody else"
             sent = void._replace(open_sends=2, lookups=1)
             yield f"void {name}: {state}{whose}", voiding.answered(payment, sent, given, token=token, now=NOW), (sent,)
+    too_late = voiding_payment._replace(state=State.SETTLED, reason_code="too_late_to_void")
+    late = voiding.answered(too_late, void, VoidConfirmed(), token=TOKEN, now=NOW)
+    yield "void confirmed: settled, too late", late, (void,)
     surplus = voiding_payment._replace(surplus_at=NOW, review_reason="surplus")
     yield "void of a surplus confirmed", voiding.answered(surplus, void, VoidConfirmed(), token=TOKEN, now=NOW), (void,)
     for seen in Seen:
@@ -101,6 +104,9 @@ def refunds() -> Iterator[Case]:
             yield f"refund {name}, {sends} open, after {attempts} attempts", step, (sent,)
         step = refunding.answered(payment, refund, given, token=OTHER_TOKEN, now=NOW)
         yield f"refund {name}, somebody else", step, (refund,)
+    watched = payment._replace(review_reason="look at it")
+    denied = refunding.answered(watched, refund, _REFUND_ANSWERS[1][1], token=TOKEN, now=NOW)
+    yield "refund denied while a person looks", denied, (refund,)
     confirmed = RefundConfirmed(processor_ref="re", history_ref="h")
     for state, outcome in ((State.SETTLED, None), (State.REFUNDED, None), (State.REFUNDED, "confirmed")):
         done = refund._replace(outcome=outcome)

@@ -74,7 +74,7 @@ def _answers() -> Iterator[Case]:
     for name, given, payment, attempt in (
         ("approved", Approved(processor_ref="ref", history_ref="history"), {}, {}),
         ("approved, void asked for", Approved(processor_ref="ref"), ASKED, {}),
-        ("settled", Settled(processor_ref="ref"), {}, {}),
+        ("settled", Settled(processor_ref="ref", history_ref="history"), {}, {}),
         ("settled, void asked for", Settled(processor_ref="ref"), ASKED, {}),
         ("processing", Processing(processor_ref="ref"), {}, {"lookups": 2}),
         ("declined", Declined(decline=FUNDS, processor_ref="ref"), {}, open_twice),
@@ -177,7 +177,7 @@ def _money() -> Iterator[Case]:
 
 def _looks() -> Iterator[Case]:
     for seen in (Seen.PROCESSING, Seen.DECLINED, Seen.VOIDED, Seen.REFUNDED, Seen.OTHER):
-        for state in (State.UNKNOWN, State.PROCESSING, State.SETTLED, State.VOIDING, State.QUEUED):
+        for state in (State.SENDING, State.UNKNOWN, State.PROCESSING, State.SETTLED, State.VOIDING, State.QUEUED):
             payment = a_payment(state)
             charge = a_charge(payment, history_ref="known")
             yield (
