@@ -8,7 +8,6 @@ from typing import Any, Final, NamedTuple, Self
 
 import pika
 import structlog
-from pika.exceptions import AMQPError
 
 from shared.messaging import topology
 from shared.messaging.repair import repair
@@ -168,7 +167,7 @@ class _Link:
         """Serve the connection until it is lost or closed."""
         try:
             self._connection.ioloop.start()
-        except (AMQPError, AssertionError, OSError) as error:
+        except Exception as error:  # noqa: BLE001  # pika has many, ValueError too, and without its thread nothing connects again
             self.error = error
         with self._lock:
             self._over = True

@@ -1,7 +1,10 @@
 """Publishing with confirms."""
 
+import gc
 import threading
+import warnings
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -28,6 +31,21 @@ def test_confirms_more_than_a_window(rabbitmq: RabbitMQ, publisher: Publisher) -
     count = 3 * WINDOW + 7
     assert publisher.publish(to_void(count)) == [True] * count
     assert publisher.depth(VOID_QUEUE) == rabbitmq.depth(VOID_QUEUE) == count
+
+
+def test_whatever_the_library_raises_the_publisher_connects_again(amqp_url: str) -> None:
+    """pika raises ValueError when a connection is reset in the moment in which it is made."""
+
+    def fail(_link: Any, _done: Any) -> None:
+        raise ValueError("Expected connected socket")
+
+    with Publisher(amqp_url) as publisher:
+        publisher._call(fail)
+        eventually(lambda: publisher.depth(VOID_QUEUE) == 0, what="it answers again")
+        # The connection that was given up is closed when it is collected.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)
+            gc.collect()
 
 
 def test_nothing_to_publish_is_nothing(publisher: Publisher) -> None:
