@@ -22,6 +22,12 @@ class Removal(NamedTuple):
 
 CHARGING: Final = "shared/domain/charging.py"
 EXCHANGE: Final = "await connection.exchange(request, deadline_s=now_s + self._total_s, limit_bytes=limit_bytes)"
+KEPT_OPEN: Final = """\
+        case Unknown():
+            return returning.still_open(
+                payment,
+                said,
+"""
 ENGINE: Final = "shared/store/migrations/versions/0001_engine.sql"
 
 REMOVALS: Final = (
@@ -191,13 +197,6 @@ REMOVALS: Final = (
         "tests/integration/test_restoring.py::test_a_person_can_say_that_the_database_was_restored",
     ),
     Removal(
-        "restored databases: no refund is sent again",
-        "workers/janitor/refunds.py",
-        "        await restores.must_know(connection, case.payment.processor, case.payment.account)\n",
-        "        pass\n",
-        "tests/integration/test_refunds.py::test_trace_14_an_open_refund_is_not_sent_again_by_a_restored_database",
-    ),
-    Removal(
         "send budget: the wait for a connection counts too",
         "workers/processors/http.py",
         "if elapsed_s() - began_s > self._connect_s:",
@@ -358,5 +357,44 @@ REMOVALS: Final = (
         ";",
         "tests/integration/test_aggregator.py"
         "::test_trace_20_an_aggregator_that_waited_does_not_write_what_it_saw_before",
+    ),
+    Removal(
+        "row-level security: who reads for a person becomes the guarded role",
+        "shared/store/sql/scope.sql",
+        "set_config('role', 'batchpay_member', true)",
+        "current_setting('role')",
+        "tests/integration/test_row_security.py"
+        "::test_without_a_where_each_practice_sees_its_half_and_nobody_sees_nothing",
+    ),
+    Removal(
+        "refunds after a restore: a living key waits too",
+        "workers/janitor/refunds.py",
+        "        await restores.must_know(connection, case.payment.processor, case.payment.account)\n",
+        "        assert connection\n",
+        "tests/integration/test_restoring.py"
+        "::test_a_refund_under_a_living_key_is_not_sent_again_before_it_is_known_what_was",
+    ),
+    Removal(
+        "refund without key: given up only when its reports are out and complete",
+        "workers/janitor/refunds.py",
+        "if read and await absence_is_final(read, processor=processor, account=account, pool=janitor.pool):",
+        "if read:",
+        "tests/integration/test_refunds.py"
+        "::test_trace_10_without_a_key_only_complete_reports_prove_that_a_refund_never_executed",
+    ),
+    Removal(
+        "a refused void moves nothing: the charge is looked up",
+        "shared/domain/voiding.py",
+        '            return _still_open(payment, void, left, fact=f"void refused: {answer.code}", now=now)\n',
+        "            return returning.confirmed(payment, left, now=now)\n",
+        "tests/unit/test_life_of_a_payment.py",
+    ),
+    Removal(
+        "a refund whose answer is lost is not over",
+        "shared/domain/refunding.py",
+        KEPT_OPEN,
+        "        case Unknown():\n            return _rejected(payment, _over(said, now), Reason.REFUND_NOT_EXECUTED)\n"
+        f"{KEPT_OPEN}",
+        "tests/unit/test_life_of_a_payment.py",
     ),
 )
