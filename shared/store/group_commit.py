@@ -1,6 +1,7 @@
 """Natural batching: whatever has gathered while the last transaction ran goes into the next one.
 
-No timer: alone, an item is committed at once; under load, one commit serves many.
+Alone, an item is committed at once; under load, one commit serves many. A pace makes groups larger where a transaction
+costs more than its rows: under load, groups follow each other no closer than that.
 """
 
 import asyncio
@@ -17,14 +18,21 @@ class GroupCommit(Generic[Item, Result]):
     """Collects items from many tasks and runs them in groups, at most `lanes` groups at a time.
 
     `run` gets a group and answers one result per item, in order; it returns after its commit. If it raises, every
-    member of the group gets the exception.
+    member of the group gets the exception. The groups of a lane begin at least `pace_s` apart, unless one is full or
+    the lane was idle.
     """
 
     def __init__(
-        self, run: Callable[[Sequence[Item]], Awaitable[Sequence[Result]]], *, most: int, lanes: int = 1
+        self,
+        run: Callable[[Sequence[Item]], Awaitable[Sequence[Result]]],
+        *,
+        most: int,
+        lanes: int = 1,
+        pace_s: float = 0.0,
     ) -> None:
         self._run = run
         self._most = most
+        self._pace_s = pace_s
         self._idle_lanes = lanes
         self._waiting: deque[tuple[Item, asyncio.Future[Result]]] = deque()
         self._running: set[asyncio.Task[None]] = set()
@@ -44,10 +52,14 @@ class GroupCommit(Generic[Item, Result]):
     async def _work(self) -> None:
         # Let every task that is ready now join the first group.
         await asyncio.sleep(0)
+        clock = asyncio.get_running_loop().time
         try:
             while self._waiting:
+                next_s = clock() + self._pace_s
                 group = [self._waiting.popleft() for _ in range(min(self._most, len(self._waiting)))]
                 await self._run_group(group)
+                if 0 < len(self._waiting) < self._most:
+                    await asyncio.sleep(next_s - clock())
         finally:
             self._idle_lanes += 1
 

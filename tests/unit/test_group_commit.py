@@ -132,3 +132,24 @@ def test_an_item_that_comes_when_all_is_idle_is_committed_at_once() -> None:
 
     asyncio.run(main())
     assert groups == [[0], [1], [2]]
+
+
+def test_groups_follow_each_other_at_their_pace_unless_one_is_full() -> None:
+    groups: list[tuple[float, list[int]]] = []
+
+    async def run(group: Sequence[int]) -> Sequence[int]:
+        groups.append((asyncio.get_running_loop().time(), list(group)))
+        await asyncio.sleep(0.02)
+        return group
+
+    async def main() -> None:
+        commits = GroupCommit(run, most=3, pace_s=0.05)
+        tasks = [asyncio.create_task(commits.submit(0))]
+        await asyncio.sleep(0.01)
+        tasks += [asyncio.create_task(commits.submit(item)) for item in range(1, 6)]
+        await asyncio.gather(*tasks)
+
+    asyncio.run(main())
+    (first_s, first), (full_s, full), (rest_s, rest) = groups
+    assert (first, full, rest) == ([0], [1, 2, 3], [4, 5])
+    assert full_s - first_s < 0.05 <= rest_s - full_s + 0.001
