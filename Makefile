@@ -46,7 +46,7 @@ check: .venv/.synced ## Format, lint, types and import contracts
 .PHONY: test
 test: setup check ## Everything that must pass: check, then all tests on real servers
 	@# A file stays on one worker, because its tests may share servers that they stop and kill.
-	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile
+	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 .PHONY: schemas
 schemas: .venv/.synced ## Write the JSON Schemas, the AsyncAPI and the OpenAPI document from the code

@@ -20,6 +20,9 @@ from tests.shared_servers import (
     unique,
 )
 
+# Files whose tests run whole systems take a minute or two each. They begin first, so that none of them is left at the
+# end with one worker for it and nothing for the others.
+LONG = ("simulation", "journeys", "browser", "chaos")
 SOURCE = pytest.StashKey[Source]()
 UNSOUND = "unsound"
 
@@ -28,6 +31,10 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", f"{UNSOUND}(why): the test leaves a database that breaks the invariants")
     address = getattr(config, "workerinput", {}).get("shared_servers")
     config.stash[SOURCE] = AskedServers(address) if address else OwnedServers()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.parent.name not in LONG)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -35,6 +35,7 @@ GROWING: Final = {
 NOT_ASKED: Final = {
     "invariant": "looks at every row, once an hour at most",
     "catalog_staging": "makes empty tables",
+    "scope.become": "reads no table",
     "outbox": "its rows go when they have left; test_relay.py asks with many of them",
     "batches.counts": "counts the practice's batches for the history's tabs: index entries, one an evening",
     "batches.sorted": "sorts the practice's batches by what a person clicked on: an index for each column would cost"
