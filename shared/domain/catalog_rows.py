@@ -5,7 +5,16 @@ from datetime import date
 from typing import Annotated, ClassVar, Final, Literal, Self
 from zoneinfo import available_timezones
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from shared.domain import money
 
@@ -143,11 +152,12 @@ class InvoiceRow(Row):
         ),
     ] = 0
 
-    @model_validator(mode="after")
-    def _due_is_part_of_total(self) -> Self:
-        if self.amount_due_minor > self.total_minor:
+    @field_validator("amount_due_minor")
+    @classmethod
+    def _due_is_part_of_total(cls, due_minor: int, row: ValidationInfo) -> int:
+        if due_minor > row.data.get("total_minor", due_minor):
             raise ValueError("the amount due is more than the total")
-        return self
+        return due_minor
 
 
 class SessionRow(Row):

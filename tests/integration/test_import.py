@@ -142,7 +142,7 @@ BAD = [
     ("payment_methods", {"processor": "paypal"}, "processor", "'vantage' or 'stripe'"),
     ("invoices", {"amount_due_minor": "12.50"}, "amount_due_minor", "integer"),
     ("invoices", {"amount_due_minor": "-1"}, "amount_due_minor", "greater than or equal to 0"),
-    ("invoices", {"amount_due_minor": "12001"}, "", "more than the total"),
+    ("invoices", {"amount_due_minor": "12001"}, "amount_due_minor", "more than the total"),
     ("invoices", {"issued_on": "10/01/2026"}, "issued_on", "date"),
     ("invoices", {"client_id": "c9"}, "client_id", "no such client"),
     ("sessions", {"invoice_id": "i9"}, "invoice_id", "no such invoice"),

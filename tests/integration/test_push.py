@@ -118,7 +118,7 @@ def test_every_kind_can_be_pushed_in_the_order_in_which_they_refer_to_each_other
 BAD: list[tuple[dict[str, Any], str, str, str]] = [
     ({"amount_due_minor": "12.50"}, "amount_due_minor", "12.50", "integer"),
     ({"amount_due_minor": True}, "amount_due_minor", "True", "integer"),
-    ({"amount_due_minor": 901}, "", "", "more than the total"),
+    ({"amount_due_minor": 901}, "amount_due_minor", "901", "more than the total"),
     ({"total_minor": 10**30}, "total_minor", "1e+30", ""),
     ({"issued_on": "10/01/2026"}, "issued_on", "10/01/2026", "date"),
     ({"currency": "ZZZ"}, "currency", "ZZZ", "no currency"),
