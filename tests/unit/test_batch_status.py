@@ -37,10 +37,24 @@ def of(*states: State) -> Tally:
         ([S.APPROVED, S.VOIDED], False, B.PARTIALLY_VOIDED),
         ([S.SETTLED, S.DECLINED, S.REFUNDED], False, B.PARTIALLY_VOIDED),
         ([S.SETTLED, S.CANCELED], True, B.PARTIALLY_VOIDED),
+        ([S.SETTLED, S.CANCELED, S.VOIDED], True, B.PARTIALLY_VOIDED),
     ],
 )
 def test_the_status_follows_from_the_payments(states: list[State], void_requested: bool, expected: B) -> None:
     assert status(of(*states), void_requested=void_requested).status is expected
+
+
+@pytest.mark.parametrize(
+    ("states", "expected"),
+    [
+        ([S.SETTLED, S.DECLINED, S.VOIDED], Posting.POSTED),
+        ([S.SETTLED, S.APPROVED], Posting.PENDING),
+        ([S.SETTLED, S.QUEUED], Posting.PENDING),
+        ([S.APPROVED, S.UNKNOWN], Posting.PENDING),
+    ],
+)
+def test_a_batch_is_posted_when_nothing_is_unfinished_or_unsettled(states: list[State], expected: Posting) -> None:
+    assert status(of(*states), void_requested=False).posting is expected
 
 
 def test_a_batch_without_payments_has_no_status() -> None:
