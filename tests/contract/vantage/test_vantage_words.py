@@ -90,6 +90,10 @@ WITHOUT_CODE: Final = Approved(processor_ref="528", history_ref="9", authorizati
         ),
         (Answer(400, {"content-type": HTML}, b"another page"), Unknown(code="http_400", detail=NO_RESULT)),
         (Answer(400, {"content-type": "text/plain"}, b"Request Error"), Unknown(code="http_400", detail=NO_RESULT)),
+        (
+            Answer(401, {"content-type": HTML}, b"who?"),
+            NotExecuted(code="http_401", blame=Blame.MERCHANT, detail="rejected before processing"),
+        ),
         (Trouble(sent=True, code="timeout", detail="late"), Unknown(code="timeout", detail="late")),
         (
             Trouble(sent=False, code="not_connected", detail="OSError"),
