@@ -158,6 +158,25 @@ def test_a_claim_is_tried_once_more(connection: Connection, database_url: str, c
     assert value(connection, "SELECT sum(sends) FROM attempt") == 3
 
 
+def test_a_claim_finds_a_connection_when_all_that_wait_in_the_pool_were_ended(
+    connection: Connection, database_url: str
+) -> None:
+    """A hint that is dropped comes again only after a minute."""
+    made = builders.submitted(connection, 2)
+
+    async def claimed(pool: AsyncConnectionPool) -> list[Claimed | None]:
+        async with pool.connection(), pool.connection():
+            """Both are open now, and go back to the pool."""
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND application_name = 'batchpay-test'"
+        )
+        claimer = Claimer(pool=pool, processor=Paper(), environment="test", actor="test")
+        return await claim_group(made.payments, claimer=claimer)
+
+    assert all(with_pool(database_url, claimed))
+
+
 @every_fault
 def test_a_claim_that_stays_refused_leaves_everything_queued(
     connection: Connection, database_url: str, code: str

@@ -83,32 +83,35 @@ def test_above_the_ceiling_it_waits_for_a_second_person(asker: Asker, database: 
     assert batches(database) == 0
 
 
-REJECTED: list[tuple[str, Any, str, str | None]] = [
-    ("not JSON", b"{", "invalid_request", None),
-    ("not an object", b"[]", "invalid_request", None),
-    ("no text at all", b"\xff\xfe", "invalid_request", None),
-    ("no token", a_request(FIVE, 1500, token=None), "token_refused", None),
-    ("another secret", a_request(FIVE, 1500, token=bearer(secret="x" * 40)), "token_refused", None),
-    ("expired", a_request(FIVE, 1500, token=bearer(lifetime=timedelta(minutes=-5))), "token_refused", None),
-    ("no permission", a_request(FIVE, 1500, token=bearer(permissions=())), "permission_missing", None),
-    ("another practice", a_request(FIVE, 1500, practice="elm"), "practice_differs", None),
-    ("unknown practice", a_request(FIVE, 1500, practice="ash", token=bearer("ash")), "practice_unknown", None),
-    ("unknown field", a_request(FIVE, 1500, surprise=1), "invalid_request", "surprise"),
-    ("no key", a_request(FIVE, 1500, idempotency_key=None), "invalid_request", "idempotency_key"),
-    ("too new", a_request(FIVE, 1500, schema_version=2), "invalid_request", "schema_version"),
-    ("unknown invoice", a_request(["oak-i1", "oak-i99"], 300), "invoices_not_chargeable", "invoices.1"),
-    ("other totals", a_request(FIVE, 1400), "control_totals_differ", "control.total_minor"),
-    ("too long", b" " * (MOST_REQUEST_BYTES + 1), "body_too_large", None),
-]
+def rejected() -> list[tuple[str, Any, str, str | None]]:
+    """Made when it is asked for: tokens are good for some minutes."""
+    return [
+        ("not JSON", b"{", "invalid_request", None),
+        ("not an object", b"[]", "invalid_request", None),
+        ("no text at all", b"\xff\xfe", "invalid_request", None),
+        ("no token", a_request(FIVE, 1500, token=None), "token_refused", None),
+        ("another secret", a_request(FIVE, 1500, token=bearer(secret="x" * 40)), "token_refused", None),
+        ("expired", a_request(FIVE, 1500, token=bearer(lifetime=timedelta(minutes=-5))), "token_refused", None),
+        ("no permission", a_request(FIVE, 1500, token=bearer(permissions=())), "permission_missing", None),
+        ("another practice", a_request(FIVE, 1500, practice="elm"), "practice_differs", None),
+        ("unknown practice", a_request(FIVE, 1500, practice="ash", token=bearer("ash")), "practice_unknown", None),
+        ("unknown field", a_request(FIVE, 1500, surprise=1), "invalid_request", "surprise"),
+        ("no key", a_request(FIVE, 1500, idempotency_key=None), "invalid_request", "idempotency_key"),
+        ("too new", a_request(FIVE, 1500, schema_version=2), "invalid_request", "schema_version"),
+        ("unknown invoice", a_request(["oak-i1", "oak-i99"], 300), "invoices_not_chargeable", "invoices.1"),
+        ("other totals", a_request(FIVE, 1400), "control_totals_differ", "control.total_minor"),
+        ("too long", b" " * (MOST_REQUEST_BYTES + 1), "body_too_large", None),
+    ]
 
 
 def test_every_wrong_request_is_answered_with_its_reason_and_none_blocks_the_queue(
     asker: Asker, database: psycopg.Connection[Any], rabbitmq: RabbitMQ
 ) -> None:
-    for name, body, _, _ in REJECTED:
+    wrong = rejected()
+    for name, body, _, _ in wrong:
         asker.send(body, correlation_id=name)
-    answers = dict(asker.answer() for _ in REJECTED)
-    for name, _, code, field in REJECTED:
+    answers = dict(asker.answer() for _ in wrong)
+    for name, _, code, field in wrong:
         answer = answers[name]
         assert (answer["type"], answer["outcome"], answer["code"]) == ("request.rejected", "rejected", code), name
         assert answer["detail"]

@@ -64,7 +64,8 @@ async def ask_for_void(ground: Ground, lost: Lost) -> dict[VoidResult, int]:
         actor="pat",
         source="test",
     )
-    return asked.results
+    assert asked
+    return {asked.result: 1}
 
 
 async def run_void(ground: Ground, lost: Lost) -> None:
@@ -263,7 +264,7 @@ def test_trace_16_a_batch_void_reaches_a_payment_that_is_approved_in_the_same_mo
                 )
             )
             await waits_for_lock(ground)
-        assert (await asked).results == {VoidResult.VOIDING: 1}
+        assert [one.result for one in await asked or ()] == [VoidResult.VOIDING]
         assert lost.state == "voiding"
 
     on_ground(VANTAGE, database_url, story)

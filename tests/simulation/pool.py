@@ -78,6 +78,9 @@ class Pool:
         self.world = world
         self.process = process
 
+    async def check(self) -> None:
+        """Its connections do not break: transactions end badly instead."""
+
     def connection(self) -> "_Transaction":
         return _Transaction(self.world, self.process)
 

@@ -64,6 +64,8 @@ def _by_payment(owned: Iterable[Owned], began_s: float, *, claimer: Claimer) -> 
 async def _claim_again(tokens: dict[UUID, UUID], began_s: float, *, claimer: Claimer) -> dict[UUID, Claimed]:
     """What is ours after all, and the rest anew. With PostgreSQL away the janitor repeats the hints."""
     try:
+        # What ended one connection has often ended all that wait in the pool; a second one must not cost the hints.
+        await claimer.pool.check()
         async with claimer.pool.connection() as connection:
             claimed = _by_payment(await payments.mine(connection, tokens), began_s, claimer=claimer)
         again_s = claimer.monotonic()
