@@ -395,6 +395,6 @@ REMOVALS: Final = (
         KEPT_OPEN,
         "        case Unknown():\n            return _rejected(payment, _over(said, now), Reason.REFUND_NOT_EXECUTED)\n"
         f"{KEPT_OPEN}",
-        "tests/unit/test_life_of_a_payment.py",
+        "tests/unit/test_refunding.py::test_trace_10_a_lost_answer_leaves_the_refund_open_for_a_look",
     ),
 )
