@@ -4,7 +4,6 @@ They are copies of events, and the only rows of Batchpay that are deleted.
 """
 
 import asyncio
-from contextlib import suppress
 from typing import Any, Final
 
 import structlog
@@ -13,6 +12,7 @@ from psycopg_pool import AsyncConnectionPool
 from services.notify.keeping import TRY_AGAIN
 from shared.domain.delivering import KEPT
 from shared.store import deliveries
+from shared.waiting import set_within
 
 # Small steps hold few locks and leave the disk to others.
 STEP: Final = 1_000
@@ -30,8 +30,7 @@ async def clean_until(pool: AsyncConnectionPool[Any], stop: asyncio.Event) -> No
                 pause_s = STEP_EVERY_S
         except TRY_AGAIN as error:
             _log.warning("deliveries_not_cleaned", error=type(error).__name__)
-        with suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), pause_s)
+        await set_within(stop, pause_s)
 
 
 async def clean(pool: AsyncConnectionPool[Any]) -> int:

@@ -4,7 +4,6 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from datetime import timedelta
 from random import random
 from typing import Any, Final
@@ -21,6 +20,7 @@ from shared.store import deliveries, subscriptions
 from shared.store.deliveries import Taken
 from shared.store.subscriptions import Actor, Why
 from shared.telemetry.metrics import WEBHOOK_SEND_SECONDS, WEBHOOK_SENDS
+from shared.waiting import set_within
 
 ACTOR: Final = "notify"
 # Requests of one subscription at a time: enough for a quick receiver, few enough not to burden one.
@@ -64,8 +64,7 @@ class Sender:
                     await self._begin_due()
                 except TRY_AGAIN as error:
                     _log.warning("deliveries_untaken", error=type(error).__name__)
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(self._stirred.wait(), LOOK_EVERY_S)
+                await set_within(self._stirred, LOOK_EVERY_S)
                 await asyncio.sleep(PACE_S)
             if self._tasks:
                 await asyncio.wait(self._tasks, timeout=DRAIN_WITHIN_S)

@@ -13,6 +13,7 @@ from pika.exceptions import AMQPError
 from shared.messaging import topology
 from shared.messaging.properties import text
 from shared.messaging.publish import PERSISTENT
+from shared.waiting import set_within
 
 # A process that stops lets what it has begun come to its answer; the rest goes back to the queue.
 DRAIN_WITHIN_S: Final = 10.0
@@ -81,11 +82,8 @@ class _Link:
         """Return once the connection is lost, or has been silent for too long to be trusted."""
         while self.error is None:
             self._stirred.clear()
-            try:
-                await asyncio.wait_for(self._stirred.wait(), topology.TRUST_SILENCE_S)
-            except TimeoutError:
-                if not self._tasks:
-                    self.error = topology.SILENCE
+            if not await set_within(self._stirred, topology.TRUST_SILENCE_S) and not self._tasks:
+                self.error = topology.SILENCE
 
     async def close(self) -> None:
         """Let what is under way come to its answer if it still can be given, then close the connection."""
@@ -99,8 +97,7 @@ class _Link:
         with suppress(AMQPError):
             if not (self._connection.is_closing or self._connection.is_closed):
                 self._connection.close()
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._closed.wait(), _CLOSE_WITHIN_S)
+        await set_within(self._closed, _CLOSE_WITHIN_S)
 
     async def _handle(self, tag: int, request: Request) -> None:
         try:

@@ -12,6 +12,7 @@ from pika.exceptions import AMQPError
 
 from shared.messaging import topology
 from shared.telemetry import metrics
+from shared.waiting import set_within
 
 # The next group travels while one is handled.
 GROUPS_FETCHED: Final = 2
@@ -93,8 +94,7 @@ class _Link:
         with suppress(AMQPError):
             if not (self._connection.is_closing or self._connection.is_closed):
                 self._connection.close()
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._closed.wait(), CLOSE_WITHIN_S)
+        await set_within(self._closed, CLOSE_WITHIN_S)
 
     def _open(self, channel: Any) -> None:
         self._channel = channel

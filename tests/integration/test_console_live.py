@@ -44,10 +44,8 @@ class Stream:
                         self._news.notify_all()
 
     async def until(self, name: str, text: str) -> None:
-        async with self._news:
-            await asyncio.wait_for(
-                self._news.wait_for(lambda: name in self.heard and text in self.heard[name]), WITHIN_S
-            )
+        async with asyncio.timeout(WITHIN_S), self._news:
+            await self._news.wait_for(lambda: name in self.heard and text in self.heard[name])
 
 
 @asynccontextmanager

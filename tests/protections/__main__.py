@@ -22,6 +22,7 @@ ROOT: Final = Path(__file__).parents[2]
 COPIED: Final = ("schemas", "services", "shared", "workers", "tests", "pyproject.toml", "Makefile", "README.md")
 _LEFT_OUT: Final = shutil.ignore_patterns("node_modules", "__pycache__", "results", "screenshots")
 _LONGEST: Final = 110
+_LONGEST_S: Final = 300
 _SIDE_BY_SIDE: Final = 2
 
 
@@ -67,14 +68,18 @@ def _copy(copy: Path) -> None:
 
 
 def _failure(copy: Path, test: str, environment: Mapping[str, str]) -> str | None:
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--exitfirst", "--tb=short", test],
-        cwd=copy,
-        env={**environment, "PYTHONPATH": str(copy)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--exitfirst", "--tb=short", test],
+            cwd=copy,
+            env={**environment, "PYTHONPATH": str(copy)},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=_LONGEST_S,
+        )
+    except subprocess.TimeoutExpired:
+        return f"it comes to no end within {_LONGEST_S} s"
     if done.returncode == 0:
         return None
     if done.returncode != 1:

@@ -387,7 +387,7 @@ REMOVALS: Final = (
         "shared/domain/voiding.py",
         '            return _still_open(payment, void, left, fact=f"void refused: {answer.code}", now=now)\n',
         "            return returning.confirmed(payment, left, now=now)\n",
-        "tests/unit/test_life_of_a_payment.py",
+        "tests/unit/test_voiding.py::test_trace_11_only_a_look_decides_after_anything_but_a_confirmation",
     ),
     Removal(
         "a refund whose answer is lost is not over",

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Iterable
-from contextlib import suppress
 from typing import Final
 
 import structlog
@@ -15,6 +14,7 @@ from shared.store import deliveries, pauses, queues
 from shared.store.deliveries import Backlog as Deliveries
 from shared.store.queues import Lane, Waiting
 from shared.telemetry import metrics
+from shared.waiting import set_within
 from workers.evidence import TRY_AGAIN
 
 # About as often as metrics are collected.
@@ -31,8 +31,7 @@ async def watch_backlog(pool: AsyncConnectionPool, *, stop: asyncio.Event, every
             await read_backlog(pool)
         except TRY_AGAIN as error:
             _log.warning("backlog_unread", error=type(error).__name__)
-        with suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), every_s)
+        await set_within(stop, every_s)
 
 
 async def read_backlog(pool: AsyncConnectionPool) -> None:

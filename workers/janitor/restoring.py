@@ -21,6 +21,7 @@ from shared.domain.snapshot import Attempt, Payment, Step
 from shared.store import payments, reconciliations, restores
 from shared.store.payments import Locked
 from shared.store.restores import Hold
+from shared.waiting import set_within
 from workers.evidence import TRY_AGAIN, log_steps, take_step
 from workers.janitor.reconciling import reconcile
 from workers.janitor.unclear import ACTOR, Janitor
@@ -53,10 +54,7 @@ async def watch_for_ever(*, janitor: Janitor, environment: str, stop: asyncio.Ev
             await watch(janitor=janitor, environment=environment)
         except TRY_AGAIN as error:
             _log.warning("timeline_unwatched", error=type(error).__name__)
-        try:
-            await asyncio.wait_for(stop.wait(), EVERY_S)
-        except TimeoutError:
-            continue
+        await set_within(stop, EVERY_S)
 
 
 async def watch(*, janitor: Janitor, environment: str) -> None:

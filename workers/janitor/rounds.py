@@ -5,6 +5,7 @@ import asyncio
 import structlog
 
 from shared.store import findings
+from shared.waiting import set_within
 from workers.evidence import TRY_AGAIN
 from workers.janitor.reconciling import plan, reconcile_due
 from workers.janitor.unclear import Janitor
@@ -27,10 +28,7 @@ async def go_round_for_ever(*, janitor: Janitor, every_s: float, stop: asyncio.E
             await go_round(janitor=janitor)
         except TRY_AGAIN as error:
             _log.warning("round_failed", error=type(error).__name__)
-        try:
-            await asyncio.wait_for(stop.wait(), every_s)
-        except TimeoutError:
-            continue
+        await set_within(stop, every_s)
 
 
 async def go_round(*, janitor: Janitor) -> None:

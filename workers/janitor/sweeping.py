@@ -20,6 +20,7 @@ from shared.store import batch_status, payments, resolutions, sweeps
 from shared.store.payments import Locked
 from shared.store.sweeps import Unsettled
 from shared.store.voids import ask_rest_of_batch
+from shared.waiting import set_within
 from workers.evidence import TRY_AGAIN, log_steps, take_step
 from workers.janitor.refunds import find_out_refund
 from workers.janitor.reports import Reports, sighting_of
@@ -48,10 +49,7 @@ async def sweep_for_ever(*, janitor: Janitor, every_s: float, stop: asyncio.Even
                 recompute_at = janitor.monotonic() + _RECOMPUTE_EVERY_S
         except TRY_AGAIN as error:
             _log.warning("sweep_failed", error=type(error).__name__)
-        try:
-            await asyncio.wait_for(stop.wait(), every_s)
-        except TimeoutError:
-            continue
+        await set_within(stop, every_s)
 
 
 async def sweep(*, janitor: Janitor) -> None:

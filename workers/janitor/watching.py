@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from functools import partial
 from typing import Final
 
@@ -14,6 +13,7 @@ from shared.store import invariants
 from shared.store.invariants import Violation
 from shared.store.pool import connection_options
 from shared.telemetry import metrics
+from shared.waiting import set_within
 
 EVERY_S: Final = 60.0
 # Every rule reads whole tables, so with a long history they are checked less often: this share of one core at most.
@@ -29,7 +29,7 @@ async def watch_invariants(
 ) -> None:
     """Run `read` in a thread again and again until told to stop, and log what it finds."""
     pause_s = every_s
-    while not await _stopped(stop, within_s=pause_s):
+    while not await set_within(stop, pause_s):
         began_s = time.monotonic()
         try:
             broken = await asyncio.to_thread(read)
@@ -60,9 +60,3 @@ def _tell(broken: Sequence[Violation]) -> None:
         _log.error("invariant_broken", name=name, rows=len(ids), ids=ids[:_ROWS_SHOWN])
     if not broken:
         _log.debug("invariants_hold", rules=len(invariants.NAMES))
-
-
-async def _stopped(stop: asyncio.Event, *, within_s: float) -> bool:
-    with suppress(TimeoutError):
-        await asyncio.wait_for(stop.wait(), within_s)
-    return stop.is_set()

@@ -161,7 +161,8 @@ def test_webhooks_carry_a_signature_that_the_sdk_accepts() -> None:
             await bench.charge()
             events = []
             for _ in range(2):
-                payload, signature = await asyncio.wait_for(received.get(), 5)
+                async with asyncio.timeout(5):
+                    payload, signature = await received.get()
                 events.append(stripe.Webhook.construct_event(payload, signature, "whsec_1"))
                 with pytest.raises(stripe.SignatureVerificationError):
                     stripe.Webhook.construct_event(payload, signature, "whsec_2")

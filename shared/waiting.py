@@ -1,0 +1,16 @@
+"""Waiting for an event, for no longer than one wants to."""
+
+import asyncio
+from contextlib import suppress
+
+
+async def set_within(event: asyncio.Event, seconds: float) -> bool:
+    """Wait until `event` is set or the time is over; whether it is set.
+
+    Not by `asyncio.wait_for`: before Python 3.12 it may swallow a cancellation that comes just as the event is set, and
+    the process that was told to stop goes on.
+    """
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    return event.is_set()
