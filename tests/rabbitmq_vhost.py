@@ -36,6 +36,16 @@ class RabbitMQ:
         finally:
             connection.close()
 
+    def bind(self, queue: str, exchange: str, key: str) -> None:
+        """Make a queue that takes what the exchange gets under `key`."""
+        connection = pika.BlockingConnection(pika.URLParameters(self.amqp_url))
+        try:
+            channel = connection.channel()
+            channel.queue_declare(queue, durable=True)
+            channel.queue_bind(queue, exchange, key)
+        finally:
+            connection.close()
+
     def queues(self) -> dict[str, dict[str, Any]]:
         """What the management API tells of each queue, by name. Its message counts are up to a second old."""
         return {queue["name"]: queue for queue in self.management.get("queues", self.vhost)}

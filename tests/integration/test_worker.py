@@ -7,65 +7,20 @@ import subprocess
 import sys
 import threading
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 
-import dramatiq
 import pytest
 
-from schemas.commands import CHARGE_QUEUES
 from shared.messaging import topology
 from shared.messaging.broker import HintBroker
 from shared.messaging.consumer import EpochConsumer
 from shared.messaging.publish import Outgoing, Publisher
-from shared.messaging.worker import AsyncWorker, add_actor
+from shared.messaging.worker import AsyncWorker
 from tests.cutting import cut_connections
 from tests.metrics import shown
 from tests.rabbitmq_vhost import RabbitMQ
 from tests.waiting import eventually
-
-QUEUE, ACTOR = CHARGE_QUEUES["stripe"], "charge_stripe"
-
-
-class Runs:
-    """An actor that counts its runs, and waits until it is open."""
-
-    def __init__(self, *, is_open: bool = True) -> None:
-        self.started: Counter[str] = Counter()
-        self.finished: Counter[str] = Counter()
-        self.open = is_open
-
-    async def __call__(self, payment_id: str) -> None:
-        self.started[payment_id] += 1
-        while not self.open:  # noqa: ASYNC110 - it is opened by another thread
-            await asyncio.sleep(0.005)
-        self.finished[payment_id] += 1
-
-
-@contextmanager
-def working(
-    amqp_url: str, run: Callable[[str], Awaitable[None]], *, in_flight: int = 8, grace_s: float = 5.0
-) -> Iterator[AsyncWorker]:
-    async def nothing() -> None:
-        pass
-
-    broker = HintBroker(amqp_url)
-    add_actor(broker, run, actor_name=ACTOR, queue_name=QUEUE)
-    worker = AsyncWorker(broker, queues={QUEUE}, in_flight=in_flight, on_start=nothing, on_stop=nothing)
-    worker.start()
-    try:
-        yield worker
-    finally:
-        worker.stop_within(grace_s)
-        broker.close()
-
-
-def hints(count: int, *, actor: str = ACTOR) -> list[Outgoing]:
-    messages = [
-        dramatiq.Message[None](queue_name=QUEUE, actor_name=actor, args=(str(number),), kwargs={}, options={})
-        for number in range(count)
-    ]
-    return [Outgoing("", QUEUE, message.encode(), message.message_id) for message in messages]
+from tests.working import ACTOR, QUEUE, Runs, hints, working
 
 
 @pytest.fixture
