@@ -68,8 +68,12 @@ def working_on(
     """Everything logged inside, in this task and in tasks that it starts, carries these ids."""
     ids = {"batch_id": batch_id, "payment_id": payment_id, "practice_id": practice_id, "attempt": attempt}
     known = {key: str(value) if isinstance(value, UUID) else value for key, value in ids.items() if value is not None}
-    with structlog.contextvars.bound_contextvars(**known):
+    # Not `bound_contextvars`, which reads every variable of the context first.
+    tokens = structlog.contextvars.bind_contextvars(**known)
+    try:
         yield
+    finally:
+        structlog.contextvars.reset_contextvars(**tokens)
 
 
 def _chain(process: str, *, pretty: bool) -> Sequence[Processor]:

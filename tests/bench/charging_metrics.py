@@ -38,10 +38,10 @@ SCENARIOS: Final = {
     scenario.name: scenario
     for scenario in (
         Scenario(processor="vantage", latency_ms=50, charges=5_000, quick_charges=2_000),
-        Scenario(processor="vantage", latency_ms=0, charges=8_000, quick_charges=2_000),
+        Scenario(processor="vantage", latency_ms=0, charges=5_000, quick_charges=2_000),
         Scenario(processor="vantage", latency_ms=300, charges=2_000, quick_charges=640),
         Scenario(processor="stripe", latency_ms=50, charges=5_000, quick_charges=2_000),
-        Scenario(processor="stripe", latency_ms=0, charges=8_000, quick_charges=2_000),
+        Scenario(processor="stripe", latency_ms=0, charges=5_000, quick_charges=2_000),
         Scenario(processor="stripe", latency_ms=300, charges=2_000, quick_charges=640),
     )
 }

@@ -69,7 +69,7 @@ def workers(place: Place, *, processor: str, processes: int = 1, module: str = "
 
 
 def feeders(place: Place) -> list[Process]:
-    """The rest of what a charge passes through."""
+    """The rest of what a charge and its events pass through."""
     environment = engine_environment(place)
     return [
         Process(name="relay", module="services.relay", environment=environment, ready=logged("relay_started")),
@@ -79,6 +79,7 @@ def feeders(place: Place) -> list[Process]:
             environment=environment,
             ready=logged("aggregator_started"),
         ),
+        Process(name="notify", module="services.notify", environment=environment, ready=logged("notify_started")),
     ]
 
 
@@ -88,13 +89,13 @@ def publish_hints(processor: str) -> Callable[[Place, Sequence[Job]], None]:
 
 
 def engine(processor: str, *, processes: int = 1) -> list[Contender]:
-    """The engine with the relay and the aggregator at work, and its worker alone with hints that lie ready."""
+    """The engine with relay, aggregator and notify at work, and its worker alone with hints that lie ready."""
     spread = f", {processes} workers x {IN_FLIGHT // processes}" if processes > 1 else ""
     suffix = f"-x{processes}" if processes > 1 else ""
     return [
         Contender(
             name=f"engine{suffix}",
-            title=f"Batchpay, relay and aggregator included{spread}",
+            title=f"Batchpay, relay, aggregator and notify included{spread}",
             processor=processor,
             processes=lambda place: [*workers(place, processor=processor, processes=processes), *feeders(place)],
             publish=None,

@@ -80,7 +80,7 @@ def whole_runs(ground: Ground, measured: Measurements, *, rounds: int, quick: bo
     measured.tables["end-to-end"] = [
         Row(
             name="end-to-end",
-            title=f"{charges:,} payments, submit, relay, worker, aggregator and janitor running",
+            title=f"{charges:,} payments, submit, relay, worker, aggregator, notify and janitor running",
             values={
                 SECONDS: Spread.of(run.seconds for run in runs),
                 "submit seconds": Spread.of(run.submit_seconds for run in runs),

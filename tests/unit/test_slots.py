@@ -25,7 +25,7 @@ class Crowd:
         self._slots = slots
 
     async def one(self) -> None:
-        async with self._slots:
+        async with self._slots.claimed:
             self.claimed += 1
             async with self._slots.sending:
                 self.sending += 1

@@ -21,7 +21,7 @@ async def charge(
 ) -> None:
     """Charge one payment if it may be charged now."""
     with working_on(payment_id=payment_id):
-        async with slots:
+        async with slots.claimed:
             claimed = await claim(payment_id)
             if claimed is None:
                 return
