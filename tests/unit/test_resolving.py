@@ -8,7 +8,7 @@ import pytest
 from shared.domain import resolving, sightings
 from shared.domain.answers import Found, LookupAnswer, LookupFailed, NotFound, Seen, Sighting
 from shared.domain.payment import LIVE, NEVER_CHARGED, State
-from shared.domain.resolving import Refused
+from shared.domain.resolving import Refused, Verdict
 from shared.domain.schedule import UNKNOWN_LONGEST
 from shared.domain.snapshot import Step
 from shared.domain.words import ProcessorName
@@ -81,10 +81,61 @@ def test_a_payment_that_is_not_under_review_cannot_be_acknowledged() -> None:
     assert isinstance(resolving.acknowledged(payment, a_charge(payment), by="pat", surplus=False, now=NOW), Refused)
 
 
+CHARGED_OR_NOT = (Verdict.CHARGED, Verdict.NOT_EXECUTED)
+CHARGED_AFTER_ALL = (Verdict.ACKNOWLEDGED, Verdict.CHARGED)
+
+
+def test_what_may_be_said_depends_on_the_state() -> None:
+    assert {state: resolving.verdicts(state) for state in State} == {
+        State.QUEUED: (),
+        State.SENDING: CHARGED_OR_NOT,
+        State.UNKNOWN: CHARGED_OR_NOT,
+        State.PROCESSING: CHARGED_OR_NOT,
+        State.APPROVED: (Verdict.ACKNOWLEDGED,),
+        State.SETTLED: (Verdict.ACKNOWLEDGED,),
+        State.VOIDING: (),
+        State.REFUNDING: (),
+        State.DECLINED: CHARGED_AFTER_ALL,
+        State.FAILED: CHARGED_AFTER_ALL,
+        State.SKIPPED: CHARGED_AFTER_ALL,
+        State.CANCELED: CHARGED_AFTER_ALL,
+        State.VOIDED: (Verdict.ACKNOWLEDGED,),
+        State.REFUNDED: (Verdict.ACKNOWLEDGED,),
+        State.SURPLUS: (),
+    }
+
+
+LOOK_AT_STRIPE = "Look for the reference in Stripe's dashboard: resolve as charged with its number, or as not executed."
+LOOK_AT_VANTAGE = "Look for the reference in Vantage's reports: resolve as charged with its number, or as not executed."
+COMPARE_RETURNED = "The money went back: compare it with the processor's books, then acknowledge it."
+COMPARE_TAKEN = "The money was taken: compare it with the invoice, tell the client, then acknowledge it."
+COMPARE_UNTAKEN = "Nothing was charged: compare it with the processor's books, then acknowledge it."
+UNDER_WAY = "It is under way: wait until it is over."
+SUGGESTIONS = {
+    State.QUEUED: "It is not sent while an earlier attempt may still take money: wait for that one, or void it.",
+    State.SENDING: LOOK_AT_VANTAGE,
+    State.UNKNOWN: LOOK_AT_VANTAGE,
+    State.PROCESSING: "The bank has not answered: look for the reference at Stripe before anything else.",
+    State.APPROVED: COMPARE_TAKEN,
+    State.SETTLED: COMPARE_TAKEN,
+    State.VOIDING: UNDER_WAY,
+    State.REFUNDING: UNDER_WAY,
+    State.DECLINED: COMPARE_UNTAKEN,
+    State.FAILED: "Nothing was charged: correct what was refused, then acknowledge it and charge again.",
+    State.SKIPPED: COMPARE_UNTAKEN,
+    State.CANCELED: COMPARE_UNTAKEN,
+    State.VOIDED: COMPARE_RETURNED,
+    State.REFUNDED: COMPARE_RETURNED,
+    State.SURPLUS: "The client paid twice: give the surplus back.",
+}
+
+
 @STATES
-@pytest.mark.parametrize("processor", ProcessorName)
-def test_every_state_has_a_suggestion(state: State, processor: ProcessorName) -> None:
-    assert resolving.suggestion(state, processor).endswith(".")
+def test_every_state_has_its_suggestion_which_names_where_to_look(state: State) -> None:
+    at_vantage = SUGGESTIONS[state]
+    at_stripe = LOOK_AT_STRIPE if at_vantage == LOOK_AT_VANTAGE else at_vantage
+    assert resolving.suggestion(state, ProcessorName.VANTAGE) == at_vantage
+    assert resolving.suggestion(state, ProcessorName.STRIPE) == at_stripe
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 
 from shared.domain.declines import Decline, NeutralCode
-from tests.contract.stripe.bench import ORDER, REFUND, REFUNDED, refusal
-from workers.processors.port import Blame, Declined, NotExecuted, RefundRefused, Unknown
+from tests.contract.stripe.bench import INTENT, ORDER, REFUND, REFUNDED, refusal
+from workers.processors.port import Blame, Declined, NotExecuted, Processing, RefundRefused, Settled, Unknown
 from workers.processors.stripe_answers import (
     answered_at,
+    of_intent,
     of_refund,
     of_refund_refusal,
     of_refusal,
@@ -21,6 +22,36 @@ REQUEST = {
     "params": {"amount": REFUND.amount_minor, "payment_intent": REFUND.charge_processor_ref},
 }
 NAMED = {"request-id": "req_1"}
+
+
+CHARGE_REQUEST = {
+    "idempotency_key": ORDER.reference,
+    "params": {"amount": ORDER.amount_minor, "currency": "usd"},
+}
+ANOTHER_CHARGE = Unknown(code="answer_for_another_charge", detail="pi_1: amount, currency or reference differ")
+
+
+@pytest.mark.parametrize(
+    ("intent", "whole"),
+    [
+        (INTENT, Settled(processor_ref="pi_1")),
+        (INTENT | {"status": "processing"}, Processing(processor_ref="pi_1")),
+        (None, Unknown(code="not_a_payment_intent", detail="None")),
+        ({"object": "x"}, Unknown(code="not_a_payment_intent", detail="{'object': 'x'}")),
+        ({"object": "m" * 400}, Unknown(code="not_a_payment_intent", detail="{'object': '" + "m" * 288)),
+        (INTENT | {"amount": 1}, ANOTHER_CHARGE),
+        (INTENT | {"currency": "cad"}, ANOTHER_CHARGE),
+        (INTENT | {"metadata": {}}, ANOTHER_CHARGE),
+        (
+            INTENT | {"id": None},
+            Unknown(code="answer_for_another_charge", detail=": amount, currency or reference differ"),
+        ),
+        (INTENT | {"amount_received": 1}, Unknown(code="status_succeeded", detail="pi_1")),
+        (INTENT | {"status": None}, Unknown(code="status_", detail="pi_1")),
+    ],
+)
+def test_a_success(intent: Any, whole: object) -> None:
+    assert of_intent(intent, CHARGE_REQUEST) == whole
 
 
 @pytest.mark.parametrize(
