@@ -58,7 +58,7 @@ def test_a_batch_is_posted_when_nothing_is_unfinished_or_unsettled(states: list[
 
 
 def test_a_batch_without_payments_has_no_status() -> None:
-    with pytest.raises(ValueError, match="^a batch has at least one payment$"):
+    with pytest.raises(ValueError, match=r"^a batch has at least one payment$"):
         status(Tally(), void_requested=False)
 
 

@@ -46,6 +46,12 @@ ANOTHER_CHARGE = Unknown(code="answer_for_another_charge", detail="pi_1: amount,
             INTENT | {"id": None},
             Unknown(code="answer_for_another_charge", detail=": amount, currency or reference differ"),
         ),
+        (
+            INTENT | {"status": "requires_action"},
+            Declined(
+                decline=Decline(code=NeutralCode.CLIENT_MUST_CONFIRM, raw_code="requires_action"), processor_ref="pi_1"
+            ),
+        ),
         (INTENT | {"amount_received": 1}, Unknown(code="status_succeeded", detail="pi_1")),
         (INTENT | {"status": None}, Unknown(code="status_", detail="pi_1")),
     ],
