@@ -9,10 +9,11 @@ from shared.domain import resolving, sightings
 from shared.domain.answers import Found, LookupAnswer, LookupFailed, NotFound, Seen, Sighting
 from shared.domain.payment import LIVE, NEVER_CHARGED, State
 from shared.domain.resolving import Refused, Verdict
-from shared.domain.schedule import UNKNOWN_LONGEST
+from shared.domain.schedule import SETTLEMENT_CHECK, UNKNOWN_LONGEST
 from shared.domain.snapshot import Step
+from shared.domain.taken import Money, money_taken
 from shared.domain.words import ProcessorName
-from tests.snapshots import NOW, a_charge, a_payment
+from tests.snapshots import NOW, a_charge, a_payment, an_older_charge
 
 MONEY = Sighting(seen=Seen.SETTLED, reference="test-1-2", processor_ref="ref-9", history_ref=None, amount_minor=5_000)
 STATES = pytest.mark.parametrize("state", State)
@@ -52,6 +53,20 @@ def test_charged_is_refused_unless_the_lookup_shows_exactly_that_money(look: Loo
     assert isinstance(charged(State.UNKNOWN, look), Refused)
 
 
+def test_money_of_an_older_attempt_moves_nothing_and_is_kept_all_the_same() -> None:
+    payment = reviewed(State.UNKNOWN)
+    older = an_older_charge()
+    shown = Found(sighting=replace(MONEY, reference=older.reference))
+    decided = resolving.charged(payment, older, shown, "ref-9", now=NOW)
+    money = Money(settled=True, processor_ref="ref-9", history_ref=None)
+    assert decided == money_taken(payment, older, money, now=NOW)
+    assert isinstance(decided, Step)
+    assert decided.attempt
+    assert decided.attempt.surplus_at == NOW
+    again = resolving.charged(decided.after, decided.attempt, shown, "ref-9", now=NOW)
+    assert again == Refused("this was known already")
+
+
 @STATES
 def test_not_executed_ends_an_unknown_payment_only(state: State) -> None:
     payment = reviewed(state)
@@ -69,6 +84,13 @@ def test_what_is_still_open_cannot_be_acknowledged(state: State) -> None:
     assert isinstance(decided, Refused if is_open else Step)
     if isinstance(decided, Step):
         assert (decided.after.state, decided.after.review_reason) == (state, None)
+
+
+def test_what_is_acknowledged_before_it_settled_is_looked_for_again() -> None:
+    payment = reviewed(State.APPROVED, next_check_at=None)
+    decided = resolving.acknowledged(payment, a_charge(payment), by="pat", surplus=False, now=NOW)
+    assert isinstance(decided, Step)
+    assert decided.after.next_check_at == NOW + SETTLEMENT_CHECK
 
 
 def test_a_payment_that_took_money_twice_cannot_be_acknowledged() -> None:
