@@ -1,13 +1,24 @@
 """What people read of an answer of Stripe's that decides nothing, whole."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from shared.domain.declines import Decline, NeutralCode
-from tests.contract.stripe.bench import INTENT, ORDER, REFUND, REFUNDED, refusal
-from workers.processors.port import Blame, Declined, NotExecuted, Processing, RefundRefused, Settled, Unknown
+from tests.contract.stripe.bench import CHARGE, INTENT, ORDER, PAID, REFUND, REFUNDED, refusal
+from workers.processors.port import (
+    Blame,
+    Declined,
+    NotExecuted,
+    Processing,
+    RefundRefused,
+    Seen,
+    Settled,
+    Sighting,
+    Unknown,
+)
 from workers.processors.stripe_answers import (
     answered_at,
     of_intent,
@@ -141,6 +152,40 @@ def test_stripes_clock_is_read_whatever_its_zone() -> None:
     assert answered_at({"date": "Mon, 05 Jan 2026 07:00:00 -0500"}) == noon
     assert answered_at({"date": "Mon, 05 Jan 2026 12:00:00 -0000"}) == noon
     assert answered_at({}) is None
+
+
+DISPUTED = CHARGE | {"amount_refunded": 45, "disputed": True}
+SHOWN = Sighting(
+    seen=Seen.SETTLED, reference=ORDER.reference, processor_ref="pi_1", history_ref=None, amount_minor=12345
+)
+NO_AMOUNTS = replace(SHOWN, seen=Seen.OTHER, detail="its charge shows no amounts")
+
+
+@pytest.mark.parametrize(
+    ("intent", "detail", "whole"),
+    [
+        (PAID, "", SHOWN),
+        (PAID, "one of two", replace(SHOWN, detail="one of two")),
+        (
+            PAID | {"latest_charge": DISPUTED},
+            "one of two",
+            replace(SHOWN, detail="refunded in part: 45 of 12345; disputed; one of two"),
+        ),
+        (PAID | {"amount": "12345"}, "", replace(SHOWN, amount_minor=0)),
+        (PAID | {"metadata": {"reference": 7}, "id": None}, "", replace(SHOWN, reference="", processor_ref="")),
+        (PAID | {"metadata": None}, "", replace(SHOWN, reference="")),
+        (PAID | {"latest_charge": CHARGE | {"amount": True}}, "", NO_AMOUNTS),
+        (PAID | {"latest_charge": CHARGE | {"amount_refunded": None}}, "", NO_AMOUNTS),
+        (
+            PAID | {"latest_charge": CHARGE | {"amount_refunded": 12346, "disputed": True}},
+            "",
+            replace(SHOWN, seen=Seen.REFUNDED, detail="disputed"),
+        ),
+        (PAID | {"latest_charge": CHARGE | {"disputed": "yes"}}, "", SHOWN),
+    ],
+)
+def test_a_payment_intent(intent: Any, detail: str, whole: Sighting) -> None:
+    assert sighting_of(intent, detail) == whole
 
 
 def test_a_canceled_charge_says_why() -> None:
