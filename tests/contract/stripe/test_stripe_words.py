@@ -190,5 +190,10 @@ def test_a_payment_intent(intent: Any, detail: str, whole: Sighting) -> None:
 
 def test_a_canceled_charge_says_why() -> None:
     shown = {"status": "canceled", "metadata": {"reference": ORDER.reference}, "id": "pi_1"}
-    refused = sighting_of(shown).decline
-    assert refused == Decline(code=NeutralCode.DECLINED, raw_code="canceled:unknown")
+    assert sighting_of(shown) == replace(
+        SHOWN,
+        seen=Seen.DECLINED,
+        amount_minor=0,
+        decline=Decline(code=NeutralCode.DECLINED, raw_code="canceled:unknown"),
+        detail="canceled at Stripe",
+    )
