@@ -86,6 +86,36 @@ def test_what_holds_no_invoice_and_needs_nobody_is_finished() -> None:
     assert set(State) - set(LIVE) - finished == {S.SURPLUS}
 
 
+def test_a_tally_adds_up_payments_and_amounts_of_each_group() -> None:
+    rows = [
+        StateCount(S.APPROVED, in_review=False, payments=2, amount_minor=200),
+        StateCount(S.SETTLED, in_review=True, payments=3, amount_minor=3_000),
+        StateCount(S.DECLINED, in_review=False, payments=4, amount_minor=40),
+        StateCount(S.FAILED, in_review=True, payments=1, amount_minor=5),
+        StateCount(S.CANCELED, in_review=False, payments=6, amount_minor=60),
+        StateCount(S.VOIDED, in_review=False, payments=7, amount_minor=70),
+        StateCount(S.QUEUED, in_review=False, payments=8, amount_minor=80),
+        StateCount(S.VOIDING, in_review=False, payments=9, amount_minor=90),
+        StateCount(S.REFUNDING, in_review=False, payments=10, amount_minor=100),
+        StateCount(S.SURPLUS, in_review=False, payments=11, amount_minor=110),
+    ]
+    assert tally(rows) == Tally(
+        approved=5,
+        approved_minor=3_200,
+        declined=5,
+        declined_minor=45,
+        canceled=6,
+        canceled_minor=60,
+        returned=7,
+        returned_minor=70,
+        unfinished=38,
+        unfinished_minor=380,
+        unsettled=2,
+        returning=19,
+        in_review=15,
+    )
+
+
 @given(
     st.lists(
         st.builds(
