@@ -55,7 +55,10 @@ def charged(
             return Refused(f"the processor shows {shown.amount_minor} for {processor_ref}, not {attempt.amount_minor}")
         case Found(sighting=shown):
             taken = sightings.seen(payment, attempt, shown, unchanged=True, now=now)
-            return taken if taken and taken.moved else Refused("this was known already")
+            # The money of an attempt that was given up while we looked moves nothing, and must be given back.
+            if taken and (taken.moved or attempt.id != payment.current_attempt):
+                return taken
+            return Refused("this was known already")
 
 
 def not_executed(payment: Payment, attempt: Attempt, *, as_of: datetime, now: datetime) -> Step | Refused:

@@ -54,12 +54,7 @@ class Ground:
         text = self.bench.processor.freeze_charge(order)
         at = datetime.now(UTC) - sent
         with psycopg.connect(self.database_url, autocommit=True) as connection:
-            connection.execute(
-                "UPDATE payment SET state = 'sending', claim_token = gen_random_uuid(), lease_until = now()"
-                " WHERE id = %s",
-                [payment_id],
-            )
-            attempt_id = builders.attempt(
+            attempt_id = _send(
                 connection,
                 payment_id,
                 reference=order.reference,
@@ -68,11 +63,6 @@ class Ground:
                 last_send_at=at,
                 last_claimed_at=at,
                 **columns,
-            )
-            connection.execute(
-                "UPDATE payment SET state = 'unknown', claim_token = NULL, lease_until = NULL, next_check_at = now()"
-                " WHERE id = %s",
-                [payment_id],
             )
         await self.bench.processor.charge(text)
         return Lost(ground=self, payment_id=payment_id, attempt_id=attempt_id, order=order)
@@ -183,6 +173,17 @@ class Ground:
                 connection, batch, given_up["invoice_id"], given_up["method_id"], due_at=later, next_check_at=later
             )
 
+    def send_again(self, lost: "Lost") -> None:
+        """The attempt is given up, as if it was proven absent, and the answer to another one is lost too."""
+        with psycopg.connect(self.database_url, autocommit=True) as connection:
+            connection.execute(
+                "UPDATE attempt SET outcome = 'not_executed', open_sends = 0, finished_at = now(),"
+                " absence_final_at = now() WHERE id = %s",
+                [lost.attempt_id],
+            )
+            connection.execute("UPDATE payment SET state = 'queued' WHERE id = %s", [lost.payment_id])
+            _send(connection, lost.payment_id, reference=reference("test", lost.payment_id, 2))
+
     def assert_sound(self) -> None:
         with psycopg.connect(self.database_url) as connection:
             broken = [one for one in invariants.check(connection) if not one.name.startswith("i11_")]
@@ -232,6 +233,21 @@ def on_ground(name: ProcessorName, database_url: str, story: Story) -> None:
             ground.assert_sound()
 
     asyncio.run(run())
+
+
+def _send(connection: psycopg.Connection[Any], payment_id: UUID, **columns: Any) -> UUID:
+    """The next attempt of a queued payment, whose answer was lost."""
+    connection.execute(
+        "UPDATE payment SET state = 'sending', claim_token = gen_random_uuid(), lease_until = now() WHERE id = %s",
+        [payment_id],
+    )
+    attempt_id = builders.attempt(connection, payment_id, **columns)
+    connection.execute(
+        "UPDATE payment SET state = 'unknown', claim_token = NULL, lease_until = NULL, next_check_at = now()"
+        " WHERE id = %s",
+        [payment_id],
+    )
+    return attempt_id
 
 
 @asynccontextmanager

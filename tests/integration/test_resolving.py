@@ -1,12 +1,15 @@
 """What people say about payments under review: the janitor believes it only as far as its look confirms it."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
+from shared.domain.answers import LookupAnswer
 from shared.domain.resolving import Verdict
 from shared.store import resolutions
 from tests.integration.janitor_ground import BOTH_REPORTS_OUT, STRIPE, VANTAGE, Ground, Lost, hours, on_ground
+from workers.processors.port import LookupOrder
 
 both = pytest.mark.parametrize("name", [STRIPE, VANTAGE])
 TAKEN = ("approved", "settled")
@@ -175,6 +178,38 @@ def test_a_surplus_stays_on_the_list_until_it_is_given_back(name: Any, database_
         assert lost.state == "surplus"
         assert lost.payment()["review_reason"]
         assert await say(lost, Verdict.ACKNOWLEDGED) == "the client paid twice: the surplus must be given back first"
+
+    on_ground(name, database_url, story)
+
+
+@dataclass
+class GivenUpMeanwhile:
+    """The processor, where the attempt is given up and another one sent while it looks for the first."""
+
+    processor: Any
+    lost: Lost
+
+    async def lookup(self, order: LookupOrder) -> LookupAnswer:
+        look: LookupAnswer = await self.processor.lookup(order)
+        self.lost.ground.send_again(self.lost)
+        return look
+
+
+@both
+def test_money_of_an_attempt_that_was_given_up_while_we_looked_is_put_before_people(
+    name: Any, database_url: str
+) -> None:
+    async def story(ground: Ground) -> None:
+        lost = await ground.unknown("reset_after_execute")
+        ground.bench.processor = GivenUpMeanwhile(ground.bench.processor, lost)
+        assert await say(lost, Verdict.CHARGED, reference(lost)) is None
+        assert (lost.state, lost.payment()["review_reason"]) == (
+            "unknown",
+            "attempt 1 took money although a newer one was made",
+        )
+        assert lost.attempt()["surplus_at"]
+        assert ground.findings() == [("surplus_attempt", f"{lost.order.reference} took {lost.order.amount_minor}")]
+        assert ground.connection.execute("SELECT FROM finding WHERE resolved_at IS NOT NULL").fetchall() == []
 
     on_ground(name, database_url, story)
 

@@ -58,7 +58,7 @@ def test_a_batch_is_posted_when_nothing_is_unfinished_or_unsettled(states: list[
 
 
 def test_a_batch_without_payments_has_no_status() -> None:
-    with pytest.raises(ValueError, match="at least one payment"):
+    with pytest.raises(ValueError, match=r"^a batch has at least one payment$"):
         status(Tally(), void_requested=False)
 
 
@@ -84,6 +84,36 @@ def check_promises(states: set[State], *, void_requested: bool) -> None:
 def test_what_holds_no_invoice_and_needs_nobody_is_finished() -> None:
     finished = {state for state in State if group(state) is not Group.UNFINISHED}
     assert set(State) - set(LIVE) - finished == {S.SURPLUS}
+
+
+def test_a_tally_adds_up_payments_and_amounts_of_each_group() -> None:
+    rows = [
+        StateCount(S.APPROVED, in_review=False, payments=2, amount_minor=200),
+        StateCount(S.SETTLED, in_review=True, payments=3, amount_minor=3_000),
+        StateCount(S.DECLINED, in_review=False, payments=4, amount_minor=40),
+        StateCount(S.FAILED, in_review=True, payments=1, amount_minor=5),
+        StateCount(S.CANCELED, in_review=False, payments=6, amount_minor=60),
+        StateCount(S.VOIDED, in_review=False, payments=7, amount_minor=70),
+        StateCount(S.QUEUED, in_review=False, payments=8, amount_minor=80),
+        StateCount(S.VOIDING, in_review=False, payments=9, amount_minor=90),
+        StateCount(S.REFUNDING, in_review=False, payments=10, amount_minor=100),
+        StateCount(S.SURPLUS, in_review=False, payments=11, amount_minor=110),
+    ]
+    assert tally(rows) == Tally(
+        approved=5,
+        approved_minor=3_200,
+        declined=5,
+        declined_minor=45,
+        canceled=6,
+        canceled_minor=60,
+        returned=7,
+        returned_minor=70,
+        unfinished=38,
+        unfinished_minor=380,
+        unsettled=2,
+        returning=19,
+        in_review=15,
+    )
 
 
 @given(

@@ -21,6 +21,7 @@ def test_the_reasons_are_exactly_those_of_the_view_and_each_has_words() -> None:
         (Reason.NO_PAYMENT_METHOD, Facts(), "No card on file. Add one in Bill To & Insurance Info."),
         (Reason.METHOD_NEVER_CHARGED, Facts(), "Card never charged before. Charge it once in person first."),
         (Reason.METHOD_EXPIRED, Facts(expiry="04/2026"), "Card expired 04/2026. Ask for a new one."),
+        (Reason.METHOD_EXPIRED, Facts(), "Card expired. Ask for a new one."),
         (
             Reason.METHOD_OF_OTHER_PROCESSOR,
             Facts(method_processor="Stripe", practice_processor="Vantage"),

@@ -7,6 +7,7 @@ TABLE = (
     Transition("a", "go", "c", "if it rains"),
     Transition("c", "go", "b", ""),
     Transition("b", "stay", "b", ""),
+    Transition("a", "run", "b", ""),
 )
 
 
@@ -23,5 +24,5 @@ def test_the_sources_of_an_event_are_each_named_once_and_sorted() -> None:
     assert sources(TABLE, "go") == ("a", "c")
 
 
-def test_the_diagram_leaves_out_what_changes_nothing() -> None:
-    assert diagram(TABLE) == "stateDiagram-v2\n    a --> b: go\n    a --> c: go\n    c --> b: go"
+def test_the_diagram_names_all_events_of_an_arrow_and_leaves_out_what_changes_nothing() -> None:
+    assert diagram(TABLE) == "stateDiagram-v2\n    a --> b: go, run\n    a --> c: go\n    c --> b: go"

@@ -40,6 +40,7 @@ def test_a_cut_off_is_the_first_moment_of_the_next_day(day: str) -> None:
     one = date.fromisoformat(day)
     assert settlement_day(cut_off(one)) == one + timedelta(days=1)
     assert settlement_day(cut_off(one) - timedelta(microseconds=1)) == one
+    assert cut_off(one).tzinfo is UTC
 
 
 def test_trace_5_a_send_near_the_cut_off_belongs_to_two_days() -> None:

@@ -149,6 +149,12 @@ def test_a_confirmation_beside_a_refund_is_put_before_a_person(state: State) -> 
     assert "may have got the money back twice" in (step.after.review_reason or "")
 
 
+@pytest.mark.parametrize("state", [State.VOIDED, State.REFUNDING, State.REFUNDED])
+def test_a_confirmation_that_is_known_already_asks_nobody(state: State) -> None:
+    known = a_void(outcome="confirmed", open_sends=0, finished_at=NOW)
+    assert voiding.answered(a_payment(state), known, VoidConfirmed(), token=TOKEN, now=NOW) is None
+
+
 @pytest.mark.parametrize(("hours", "asked"), [(47, False), (48, True)])
 @pytest.mark.parametrize("given_answer", [TOO_LATE, BROKEN, LOST])
 def test_a_void_that_comes_to_no_end_is_put_before_a_person(

@@ -35,6 +35,9 @@ from tests.unit.step_text import told
 FILE: Final = Path(__file__).with_name("whole_steps.txt")
 FUNDS: Final = Decline(code=NeutralCode.INSUFFICIENT_FUNDS, raw_code="51")
 
+# No sound database has it in a state that is not owned; a step that takes money releases it all the same.
+HELD: Final[dict[str, Any]] = {"claim_token": TOKEN, "lease_until": NOW, "on_wire": True}
+
 Case = tuple[str, Step | Refused | None, Sequence[Attempt]]
 
 
@@ -152,6 +155,9 @@ def _money() -> Iterator[Case]:
             taken.money_taken(asked, a_charge(asked), money, now=NOW),
             (a_charge(asked),),
         )
+    held = a_payment(State.DECLINED, **HELD)
+    money = taken.Money(settled=True, processor_ref="seen", history_ref=None)
+    yield "money of what is not released", taken.money_taken(held, a_charge(held), money, now=NOW), (a_charge(held),)
     for outcome in ("approved", "settled"):
         paid = an_older_charge(outcome=outcome, processor_ref="ref", history_ref="history", surplus_at=NOW)
         yield (
@@ -185,6 +191,10 @@ def _looks() -> Iterator[Case]:
                 sightings.seen(payment, charge, a_sighting(seen), unchanged=True, now=LATER),
                 (charge,),
             )
+    held = a_payment(State.PROCESSING, **HELD)
+    charge = a_charge(held, open_sends=1)
+    given_back = sightings.seen(held, charge, a_sighting(Seen.REFUNDED), unchanged=True, now=NOW)
+    yield "seen refunded: processing, not released", given_back, (charge,)
     unknown = a_payment(State.UNKNOWN)
     charge = a_charge(unknown)
     yield (

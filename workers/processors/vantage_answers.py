@@ -161,7 +161,7 @@ def _weigh(request_result: dict[str, Any], transaction: dict[str, Any] | None) -
     """
     outer = _result(request_result)
     inner_object = transaction.get("ResultCode") if transaction is not None else None
-    inner = _result(inner_object) if inner_object is not None else None
+    inner = _result(inner_object)
     if outer is None or (inner is None and inner_object is not None):
         return Unknown(code="shape", detail="a result object without a readable code")
     if inner is None:

@@ -70,6 +70,11 @@ def test_every_decline_code_of_the_table_is_a_definite_decline(code: str) -> Non
     assert given == Decline(code=DECLINES[code], raw_code=code)
 
 
+@pytest.mark.parametrize("error", [{}, {"code": ""}, {"code": 7, "decline_code": {"stolen_card": True}}])
+def test_a_decline_without_a_code_refuses_softly(error: dict[str, Any]) -> None:
+    assert decline(error) == Decline(code=NeutralCode.DECLINED, raw_code="unknown")
+
+
 @pytest.mark.parametrize(
     ("fields", "code", "category"),
     [

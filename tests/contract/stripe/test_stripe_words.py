@@ -1,15 +1,27 @@
 """What people read of an answer of Stripe's that decides nothing, whole."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from shared.domain.declines import Decline, NeutralCode
-from tests.contract.stripe.bench import ORDER, REFUND, REFUNDED, refusal
-from workers.processors.port import Blame, Declined, NotExecuted, RefundRefused, Unknown
+from tests.contract.stripe.bench import CHARGE, INTENT, ORDER, PAID, REFUND, REFUNDED, refusal
+from workers.processors.port import (
+    Blame,
+    Declined,
+    NotExecuted,
+    Processing,
+    RefundRefused,
+    Seen,
+    Settled,
+    Sighting,
+    Unknown,
+)
 from workers.processors.stripe_answers import (
     answered_at,
+    of_intent,
     of_refund,
     of_refund_refusal,
     of_refusal,
@@ -21,6 +33,42 @@ REQUEST = {
     "params": {"amount": REFUND.amount_minor, "payment_intent": REFUND.charge_processor_ref},
 }
 NAMED = {"request-id": "req_1"}
+
+
+CHARGE_REQUEST = {
+    "idempotency_key": ORDER.reference,
+    "params": {"amount": ORDER.amount_minor, "currency": "usd"},
+}
+ANOTHER_CHARGE = Unknown(code="answer_for_another_charge", detail="pi_1: amount, currency or reference differ")
+
+
+@pytest.mark.parametrize(
+    ("intent", "whole"),
+    [
+        (INTENT, Settled(processor_ref="pi_1")),
+        (INTENT | {"status": "processing"}, Processing(processor_ref="pi_1")),
+        (None, Unknown(code="not_a_payment_intent", detail="None")),
+        ({"object": "x"}, Unknown(code="not_a_payment_intent", detail="{'object': 'x'}")),
+        ({"object": "m" * 400}, Unknown(code="not_a_payment_intent", detail="{'object': '" + "m" * 288)),
+        (INTENT | {"amount": 1}, ANOTHER_CHARGE),
+        (INTENT | {"currency": "cad"}, ANOTHER_CHARGE),
+        (INTENT | {"metadata": {}}, ANOTHER_CHARGE),
+        (
+            INTENT | {"id": None},
+            Unknown(code="answer_for_another_charge", detail=": amount, currency or reference differ"),
+        ),
+        (
+            INTENT | {"status": "requires_action"},
+            Declined(
+                decline=Decline(code=NeutralCode.CLIENT_MUST_CONFIRM, raw_code="requires_action"), processor_ref="pi_1"
+            ),
+        ),
+        (INTENT | {"amount_received": 1}, Unknown(code="status_succeeded", detail="pi_1")),
+        (INTENT | {"status": None}, Unknown(code="status_", detail="pi_1")),
+    ],
+)
+def test_a_success(intent: Any, whole: object) -> None:
+    assert of_intent(intent, CHARGE_REQUEST) == whole
 
 
 @pytest.mark.parametrize(
@@ -106,7 +154,46 @@ def test_stripes_clock_is_read_whatever_its_zone() -> None:
     assert answered_at({}) is None
 
 
+DISPUTED = CHARGE | {"amount_refunded": 45, "disputed": True}
+SHOWN = Sighting(
+    seen=Seen.SETTLED, reference=ORDER.reference, processor_ref="pi_1", history_ref=None, amount_minor=12345
+)
+NO_AMOUNTS = replace(SHOWN, seen=Seen.OTHER, detail="its charge shows no amounts")
+
+
+@pytest.mark.parametrize(
+    ("intent", "detail", "whole"),
+    [
+        (PAID, "", SHOWN),
+        (PAID, "one of two", replace(SHOWN, detail="one of two")),
+        (
+            PAID | {"latest_charge": DISPUTED},
+            "one of two",
+            replace(SHOWN, detail="refunded in part: 45 of 12345; disputed; one of two"),
+        ),
+        (PAID | {"amount": "12345"}, "", replace(SHOWN, amount_minor=0)),
+        (PAID | {"metadata": {"reference": 7}, "id": None}, "", replace(SHOWN, reference="", processor_ref="")),
+        (PAID | {"metadata": None}, "", replace(SHOWN, reference="")),
+        (PAID | {"latest_charge": CHARGE | {"amount": True}}, "", NO_AMOUNTS),
+        (PAID | {"latest_charge": CHARGE | {"amount_refunded": None}}, "", NO_AMOUNTS),
+        (
+            PAID | {"latest_charge": CHARGE | {"amount_refunded": 12346, "disputed": True}},
+            "",
+            replace(SHOWN, seen=Seen.REFUNDED, detail="disputed"),
+        ),
+        (PAID | {"latest_charge": CHARGE | {"disputed": "yes"}}, "", SHOWN),
+    ],
+)
+def test_a_payment_intent(intent: Any, detail: str, whole: Sighting) -> None:
+    assert sighting_of(intent, detail) == whole
+
+
 def test_a_canceled_charge_says_why() -> None:
     shown = {"status": "canceled", "metadata": {"reference": ORDER.reference}, "id": "pi_1"}
-    refused = sighting_of(shown).decline
-    assert refused == Decline(code=NeutralCode.DECLINED, raw_code="canceled:unknown")
+    assert sighting_of(shown) == replace(
+        SHOWN,
+        seen=Seen.DECLINED,
+        amount_minor=0,
+        decline=Decline(code=NeutralCode.DECLINED, raw_code="canceled:unknown"),
+        detail="canceled at Stripe",
+    )

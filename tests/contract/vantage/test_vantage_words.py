@@ -5,9 +5,23 @@ from typing import Any, Final
 
 import pytest
 
+from shared.domain.declines import Decline, NeutralCode
 from workers.processors.http import Answer, Trouble
-from workers.processors.port import Approved, Blame, NotExecuted, RefundRefused, Unknown, VoidRefused
+from workers.processors.port import (
+    Approved,
+    Blame,
+    Declined,
+    Denial,
+    NotExecuted,
+    RefundConfirmed,
+    RefundDenied,
+    RefundRefused,
+    Unknown,
+    VoidConfirmed,
+    VoidRefused,
+)
 from workers.processors.vantage_answers import judge_charge, judge_refund, judge_void
+from workers.processors.vantage_codes import whole_number
 
 AMOUNT_MINOR: Final = 2500
 HTML: Final = "text/html; charset=utf-8"
@@ -38,6 +52,8 @@ UNREADABLE: Final = Unknown(code="shape", detail="a result object without a read
 NO_RESULT: Final = "no result object in the answer"
 LATER: Final = "an earlier send of ours exists: look it up"
 APPROVED: Final = Approved(processor_ref="528", history_ref="9", authorization_code="A1")
+FUNDS: Final = Decline(code=NeutralCode.INSUFFICIENT_FUNDS, raw_code="51")
+SHORT: Final = Decline(code=NeutralCode.INSUFFICIENT_FUNDS, raw_code="051")
 WITHOUT_CODE: Final = Approved(processor_ref="528", history_ref="9", authorization_code=None)
 
 
@@ -51,6 +67,7 @@ WITHOUT_CODE: Final = Approved(processor_ref="528", history_ref="9", authorizati
         (charged(TransactionId="0"), Unknown(code="shape", detail="success without the transaction's numbers")),
         (charged(TransactionHistoryId=None), Unknown(code="shape", detail="success without the transaction's numbers")),
         (charged(TransactionResult="Declined"), ANOTHER_WORD),
+        (charged(GrossAmt=None), APPROVED),
         (charged(GrossAmt=1), Unknown(code="contradiction", detail="success for another amount")),
         (charged(ResultCode="00"), UNREADABLE),
         (charged(ResultCode=result("00", "FAILURE")), UNREADABLE),
@@ -78,6 +95,16 @@ WITHOUT_CODE: Final = Approved(processor_ref="528", history_ref="9", authorizati
         (
             json_answer({"RequestResult": OK, "Transaction": {}}),
             Unknown(code="shape", detail="success without a transaction"),
+        ),
+        (
+            json_answer({"RequestResult": OK, "Transaction": [DONE]}),
+            Unknown(code="shape", detail="success without a transaction"),
+        ),
+        (json_answer({"RequestResult": result("051")}), Declined(decline=SHORT)),
+        (charged(ResultCode=result("51"), TransactionResult=""), Declined(decline=FUNDS, processor_ref="528")),
+        (
+            charged(request=result("51"), ResultCode=result("51"), TransactionResult="", TransactionId="0"),
+            Declined(decline=FUNDS),
         ),
         (json_answer({"RequestResult": result("999")}), Unknown(code="result_999", detail="why")),
         (json_answer({"RequestResult": result("300")}), NotExecuted(code="300", blame=Blame.MERCHANT, detail="why")),
@@ -111,6 +138,8 @@ NO_NUMBER: Final = Unknown(code="shape", detail="a void's success without the nu
 @pytest.mark.parametrize(
     ("answer", "whole"),
     [
+        (charged(), VoidConfirmed(processor_ref="528")),
+        (json_answer({"RequestResult": result("999")}), Unknown(code="result_999", detail="why")),
         (charged(TransactionResult="Failed"), ANOTHER_WORD),
         (charged(TransactionId=0), NO_NUMBER),
         (charged(TransactionId="529"), NO_NUMBER),
@@ -122,22 +151,57 @@ def test_an_answer_to_a_void(answer: Answer, whole: object) -> None:
     assert judge_void(answer, "528") == whole
 
 
+def test_a_void_of_a_charge_whose_number_is_not_known_tells_it() -> None:
+    assert judge_void(charged(), None) == VoidConfirmed(processor_ref="528")
+
+
 def refunded(**changes: Any) -> Answer:
     done = {"TransactionId": "530", "TransactionHistoryId": "10", "TransactionResult": "Success", "ResultCode": OK}
     return json_answer({"RequestResult": OK, "TransactionDetail": {**done, **changes}})
 
 
+GIVEN_BACK: Final = RefundConfirmed(processor_ref="530", history_ref="10")
 NO_OWN_NUMBERS: Final = Unknown(code="shape", detail="a refund's success without numbers of its own")
 
 
 @pytest.mark.parametrize(
     ("answer", "whole"),
     [
+        (refunded(), GIVEN_BACK),
+        (refunded(CurrencyConvertedAmount=None), GIVEN_BACK),
+        (refunded(CurrencyConvertedAmount=AMOUNT_MINOR), GIVEN_BACK),
+        (refunded(TransactionId="0"), NO_OWN_NUMBERS),
         (refunded(TransactionHistoryId="0"), NO_OWN_NUMBERS),
+        (json_answer({"RequestResult": OK}), Unknown(code="shape", detail="success without a transaction")),
         (refunded(TransactionResult=""), ANOTHER_WORD),
         (refunded(CurrencyConvertedAmount=1), Unknown(code="contradiction", detail="success for another amount")),
+        (
+            refunded(ResultCode=result("563"), TransactionResult=""),
+            RefundDenied(code="563", denial=Denial.FUNDS_SHORT, detail="why"),
+        ),
+        (
+            refunded(ResultCode=result("300"), TransactionResult=""),
+            NotExecuted(code="300", blame=Blame.MERCHANT, detail="why"),
+        ),
         (refunded(ResultCode=result("601"), TransactionResult=""), RefundRefused(code="601", detail="why")),
     ],
 )
 def test_an_answer_to_a_refund(answer: Answer, whole: object) -> None:
     assert judge_refund(answer, AMOUNT_MINOR) == whole
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("00", 0),
+        ("9" * 18, 999_999_999_999_999_999),
+        ("9" * 19, None),
+        ("", None),
+        ("-1", None),
+        ("\u0661", None),
+        (7, None),
+        (None, None),
+    ],
+)
+def test_a_number_is_a_string_of_at_most_eighteen_digits(text: object, number: int | None) -> None:
+    assert whole_number(text) == number
