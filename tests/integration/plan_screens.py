@@ -54,6 +54,9 @@ def _lists() -> dict[str, list[Question]]:
             asked(1, **SCOPE, id=None, number=1000 + PAST),
         ],
         "batches.breakdown": [asked(IN_A_BATCH, **SCOPE, batch_ids=[PAST_BATCH])],
+        "progress.of_batches": [
+            asked(2 * IN_A_BATCH, **SCOPE, batch_ids=[PAST_BATCH], lately=MINUTE, stuck=30 * MINUTE)
+        ],
         "report.payments": [
             asked(IN_A_BATCH, **report, payment_id=None, after_id=None),
             asked(101, **report, payment_id=None, after_id=PAST_PAYMENT),

@@ -10,13 +10,13 @@ from services.submit.auth import Permission
 from services.submit.batches import BatchId, visible_batch
 from services.submit.caller import Pool
 from services.submit.console import history, pages
-from services.submit.console.history import Line, Text
+from services.submit.console.history import Text
 from services.submit.console.listing import Listing, read_sort
 from services.submit.console.session import Member, SignedIn
 from services.submit.explain import payment_reason
 from shared.domain.payment import State
 from shared.domain.refund_requests import RefundResult, result_of_asking
-from shared.store import batches, report, submissions
+from shared.store import report, submissions
 from shared.store.batches import Part
 from shared.store.report import ReportRow, Wanted
 from shared.store.scope import seeing
@@ -143,7 +143,7 @@ async def batch_report(
         )
         wanted = Wanted(states=TABS[tab][1], or_in_review=tab == "attention", search=q.strip() or None)
         rows = await report.page(connection, member.scope, batch_id=found.id, wanted=wanted, order=listing.order())
-        parts = (await batches.breakdown(connection, member.scope, batch_ids=[found.id]))[found.id]
+        (line,) = await history.lines(connection, member, [found], whole=True)
         again = await submissions.retryable(connection, member.scope, batch_id=found.id)
         await member.note_view(connection, "report.viewed", batch_id=found.id, rows=len(rows))
         shell = await pages.shell(connection, member)
@@ -153,11 +153,11 @@ async def batch_report(
         "report.html",
         member=member,
         shell=shell,
-        line=Line(batch=found, parts=parts, voidable=member.may_void_batches and history.can_void(found)),
-        refundable=member.may_refund_batches and any(part.state is State.SETTLED for part in parts),
+        line=line,
+        refundable=member.may_refund_batches and line.count(State.SETTLED) > 0,
         again=None if member.scope.own_clients else again,
-        totals=totals(parts),
-        counts=tab_counts(parts),
+        totals=totals(line.parts),
+        counts=tab_counts(line.parts),
         tabs=TABS,
         tab=tab,
         q=q,

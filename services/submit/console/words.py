@@ -84,3 +84,11 @@ def may(permissions: frozenset[str]) -> str:
 def counted(number: int, one: str, many: str | None = None) -> str:
     """`1 payment`, `2 payments`"""
     return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def waits(checked: int, waiting: int) -> str:
+    """`2 payments are being checked, 63 wait.`"""
+    if not checked:
+        return f"{counted(waiting, 'payment waits', 'payments wait')}."
+    waits = "waits" if waiting == 1 else "wait"
+    return f"{counted(checked, 'payment is', 'payments are')} being checked, {waiting:,} {waits}."
