@@ -125,6 +125,7 @@ def _sweeps() -> dict[str, list[Question]]:
         "void.mark_batch": [asked(1, batch_id=RUNNING_BATCH, practice_id=PRACTICE, by="person-1")],
         "void.payment_batch": [asked(1, payment_id=QUEUED[0], practice_id=PRACTICE)],
         "void.of_batch": [asked(1000, batch_id=RUNNING_BATCH, after=UUID(int=0), limit=1000)],
+        "void.reached": [asked(1000, batch_id=RUNNING_BATCH, states=["queued", "approved"])],
         "void.unfinished_voids": [asked(LIVE_PAYMENTS)],
         "refund.of_batch": [
             asked(IN_A_BATCH, batch_id=PAST_BATCH, practice_id=PRACTICE, after=UUID(int=0), limit=1000)

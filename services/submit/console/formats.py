@@ -106,6 +106,11 @@ class Formats:
         """The cut-off that ends the Vantage day of `at`, or of now."""
         return cut_off(settlement_day(at or self.now()))
 
+    def until(self, at: datetime) -> str:
+        """How long it is until then: `2 h 8 min`."""
+        hours, minutes = divmod(-(-max(0, (at - self.now()).total_seconds()) // 60), 60)
+        return f"{hours:.0f} h {minutes:.0f} min" if hours else f"{minutes:.0f} min"
+
     def settlement(self, at: datetime | None = None) -> str:
         """That cut-off in this practice's zone: `today at 5:00 PM`, `tomorrow at 2:00 PM`."""
         when = self.settles_at(at)

@@ -77,6 +77,10 @@ class Line:
     def waiting(self) -> int:
         return self.count(State.QUEUED, State.SENDING, State.PROCESSING)
 
+    def voids(self, *states: State) -> int:
+        """How many payments whose void was asked for are in these states; without one, in any."""
+        return sum(part.payments for part in self.parts if part.void_asked and (not states or part.state in states))
+
     @property
     def time_left(self) -> str:
         return pace.time_left(self.progress, finished=self.finished, waiting=self.waiting)
