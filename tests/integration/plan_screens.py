@@ -68,9 +68,12 @@ def _lists() -> dict[str, list[Question]]:
             )
         ],
         "report.events": [asked(3, payment_id=PAST_PAYMENT)],
+        "report.said": [asked(4, payment_id=IN_REVIEW[0])],
         "report.attempts": [asked(3, payment_id=PAST_PAYMENT)],
         "reviews.waiting": [asked(len(IN_REVIEW) + 2, **SCOPE)],
         "reviews.cases": [asked(len(IN_REVIEW), **SCOPE, after_id=None, limit=PAGE)],
+        "reviews.resolved": [asked(4, **SCOPE, before_id=None, limit=PAGE)],
+        "reviews.resolved_count": [asked(4, **SCOPE, limit=100)],
         "invoices.page": [
             asked(
                 OPEN_INVOICES,

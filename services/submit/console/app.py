@@ -16,6 +16,7 @@ from services.submit.console import (
     history,
     live,
     payment,
+    refund_approvals,
     refunds,
     report,
     resolving,
@@ -32,7 +33,7 @@ from services.submit.limits import SIGN_INS, Limiter
 
 MODULES: Final[tuple[Any, ...]] = (
     account, history, live, downloads, report, payment, voids, refunds, retries, drafts, selection, confirm, review,
-    resolving, approvals,
+    resolving, approvals, refund_approvals,
 )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from services.submit.console import pages, timeline
 from services.submit.console.report import refundable, voidable, why
 from services.submit.console.session import SignedIn
 from services.submit.problems import not_found
-from shared.store import report
+from shared.store import refund_approvals, report
 from shared.store.scope import seeing
 
 router = APIRouter()
@@ -24,6 +24,8 @@ async def payment_timeline(request: Request, payment: UUID, member: SignedIn, po
             raise not_found()
         events = await report.events(connection, payment_id=payment)
         attempts = await report.attempts(connection, payment_id=payment)
+        said = await report.said(connection, payment_id=payment)
+        refunds = await refund_approvals.waiting(connection, member.scope, batch_id=row.batch_id)
         shell = await pages.shell(connection, member)
         await member.note_view(connection, "payment.viewed", batch_id=row.batch_id, payment_id=row.id)
     return pages.page(
@@ -32,8 +34,9 @@ async def payment_timeline(request: Request, payment: UUID, member: SignedIn, po
         member=member,
         shell=shell,
         row=row,
-        entries=timeline.entries(row, events, attempts, formats=member.formats, shell=shell),
+        entries=timeline.entries(row, events, attempts, said, formats=member.formats, shell=shell),
         attempts=attempts,
+        refunds=[one for one in refunds if row.id in one.payments],
         sentence=why(row),
         voidable=voidable(member, row),
         refundable=refundable(member, row),

@@ -16,7 +16,7 @@ from services.submit.console.session import Member, SignedIn
 from services.submit.explain import payment_reason
 from shared.domain.payment import State
 from shared.domain.refund_requests import RefundResult, result_of_asking
-from shared.store import report, submissions
+from shared.store import refund_approvals, report, submissions
 from shared.store.batches import Part
 from shared.store.report import ReportRow, Wanted
 from shared.store.scope import seeing
@@ -144,6 +144,7 @@ async def batch_report(
         wanted = Wanted(states=TABS[tab][1], or_in_review=tab == "attention", search=q.strip() or None)
         rows = await report.page(connection, member.scope, batch_id=found.id, wanted=wanted, order=listing.order())
         (line,) = await history.lines(connection, member, [found], whole=True)
+        refunds = await refund_approvals.waiting(connection, member.scope, batch_id=found.id)
         again = await submissions.retryable(connection, member.scope, batch_id=found.id)
         await member.note_view(connection, "report.viewed", batch_id=found.id, rows=len(rows))
         shell = await pages.shell(connection, member)
@@ -155,6 +156,7 @@ async def batch_report(
         shell=shell,
         line=line,
         refundable=member.may_refund_batches and line.count(State.SETTLED) > 0,
+        refunds=refunds,
         again=None if member.scope.own_clients else again,
         totals=totals(line.parts),
         counts=tab_counts(line.parts),

@@ -53,6 +53,7 @@ class Member(Caller):
     currency: str
     enrolled: bool
     ceiling_minor: int | None
+    refund_limit_minor: int | None
     formats: Formats
     csrf: str
     ends_at: datetime
@@ -133,6 +134,7 @@ def _member(session: sessions.Session, *, key: str, source: str) -> Member:
         currency=session.currency,
         enrolled=session.enrolled,
         ceiling_minor=session.approval_ceiling_minor,
+        refund_limit_minor=session.refund_limit_minor,
         formats=Formats(timezone=session.timezone, locale=session.locale, currency=session.currency),
         csrf=csrf_token(key),
         ends_at=session.ends_at,

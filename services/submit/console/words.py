@@ -5,6 +5,7 @@ from typing import Final, NamedTuple
 from services.submit.auth import Permission
 from shared.domain.batch import BatchStatus
 from shared.domain.payment import State
+from shared.domain.resolving import Verdict
 
 
 class Shown(NamedTuple):
@@ -52,6 +53,12 @@ PERMISSIONS: Final = {
     Permission.REFUND: "refund payments",
     Permission.APPROVE: "approve batches above the ceiling",
     Permission.OWN_CLIENTS: "only for your own clients",
+}
+
+VERDICTS: Final = {
+    Verdict.CHARGED: "It was charged",
+    Verdict.NOT_EXECUTED: "It was not charged",
+    Verdict.ACKNOWLEDGED: "It is dealt with",
 }
 
 _BRANDS: Final = {

@@ -6,7 +6,9 @@ SELECT
    WHERE p.practice_id = %(practice_id)s AND p.review_reason IS NOT NULL
      AND (%(clinician_id)s::uuid IS NULL OR c.clinician_id = %(clinician_id)s)) AS reviews,
   (SELECT count(*) FROM approval a
-   WHERE a.practice_id = %(practice_id)s AND a.decision IS NULL AND a.expires_at > clock_timestamp()) AS approvals
+   WHERE a.practice_id = %(practice_id)s AND a.decision IS NULL AND a.expires_at > clock_timestamp())
+  + (SELECT count(*) FROM refund_approval a
+     WHERE a.practice_id = %(practice_id)s AND a.decision IS NULL AND a.expires_at > clock_timestamp()) AS approvals
 
 -- name: cases
 SELECT p.id, p.batch_id, b.number AS batch_number, p.state, p.amount_minor, p.currency, p.processor, p.review_reason,
@@ -31,3 +33,32 @@ WHERE p.practice_id = %(practice_id)s AND p.review_reason IS NOT NULL
   AND (%(after_id)s::uuid IS NULL OR p.id > %(after_id)s)
 ORDER BY p.id
 LIMIT %(limit)s
+
+-- name: resolved
+-- What a person said and the processor's books confirmed, the newest first.
+SELECT r.id, r.payment_id, b.number AS batch_number, p.state, p.amount_minor, p.currency, p.processor,
+  i.number AS invoice_number, c.name AS client_name, m.brand, m.last4, r.verdict, r.processor_ref, r.note, r.asked_by,
+  r.asked_at, r.answered_at
+FROM resolution r
+JOIN payment p ON p.id = r.payment_id
+JOIN batch b ON b.id = p.batch_id
+JOIN invoice i ON i.id = p.invoice_id
+JOIN client c ON c.id = p.client_id
+JOIN payment_method m ON m.id = p.method_id
+WHERE r.answered_at IS NOT NULL AND r.refusal IS NULL AND p.practice_id = %(practice_id)s
+  AND (%(clinician_id)s::uuid IS NULL OR c.clinician_id = %(clinician_id)s)
+  AND (%(before_id)s::uuid IS NULL OR (r.answered_at, r.id) < (
+    SELECT o.answered_at, o.id FROM resolution o WHERE o.id = %(before_id)s))
+ORDER BY r.answered_at DESC, r.id DESC
+LIMIT %(limit)s
+
+-- name: resolved_count
+-- No more than what a person reads.
+SELECT count(*) FROM (
+  SELECT FROM resolution r
+  JOIN payment p ON p.id = r.payment_id
+  JOIN client c ON c.id = p.client_id
+  WHERE r.answered_at IS NOT NULL AND r.refusal IS NULL AND p.practice_id = %(practice_id)s
+    AND (%(clinician_id)s::uuid IS NULL OR c.clinician_id = %(clinician_id)s)
+  LIMIT %(limit)s
+) some

@@ -40,3 +40,6 @@ CREATE POLICY member ON refund_approval AS RESTRICTIVE TO batchpay_member USING 
   practice_id = (SELECT seen_practice())
   AND CASE WHEN (SELECT seen_clinician()) IS NULL THEN true ELSE payment_id IN (SELECT p.id FROM payment p) END);
 GRANT SELECT ON refund_approval TO batchpay_member;
+
+-- The review list's resolved cases, the newest first: few, because people type them.
+CREATE INDEX resolution_taken ON resolution (answered_at DESC, id DESC) WHERE answered_at IS NOT NULL AND refusal IS NULL;
