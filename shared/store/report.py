@@ -63,6 +63,7 @@ class ReportRow:
     refund_asked_by: str | None
     refund_asked_at: datetime | None
     refund_reason: str | None
+    refund_ref: str | None
     key_text: str
     key_number: int
 

@@ -81,6 +81,13 @@ class Formats:
         day = self.local(at).date()
         return self.time(at) if day == self.today() else self.short_day(day)
 
+    def coming(self, at: datetime) -> str:
+        """A moment to come, as exactly as a person needs it: `today at 2:44 PM`, `tomorrow, Nov 24`, `Nov 26`."""
+        day = self.local(at).date()
+        if day == self.today():
+            return self.moment(at)
+        return f"tomorrow, {self.short_day(day)}" if day == self.today() + timedelta(days=1) else self.short_day(day)
+
     def moment(self, at: datetime) -> str:
         """Within a sentence: `today at 2:44 PM` or `on Nov 20, 2026 at 4:22 PM`."""
         day = self.local(at).date()

@@ -8,10 +8,12 @@ SELECT r.id, r.batch_id, r.batch_number, r.submitted_at, r.submitted_by, r.state
   r.last4, r.exp_month, r.exp_year, r.processor_ref, r.history_ref, r.reference,
   coalesce((SELECT true FROM dispute d WHERE d.payment_id = r.id AND d.standing <> 'won' LIMIT 1), false) AS disputed,
   asked.by AS refund_asked_by, asked.at AS refund_asked_at, asked.reason AS refund_reason,
+  asked.ref AS refund_ref,
   '' AS key_text, 0::bigint AS key_number
 FROM payment_report r
 LEFT JOIN LATERAL (
-  SELECT e.actor AS by, e.at, e.detail ->> 'reason' AS reason
+  SELECT e.actor AS by, e.at, e.detail ->> 'reason' AS reason, (
+    SELECT a.processor_ref FROM attempt a WHERE a.payment_id = r.id AND a.kind = 'refund' ORDER BY a.n DESC LIMIT 1) AS ref
   FROM payment_event e
   WHERE e.payment_id = r.id AND e.event = 'request_refund' AND r.state IN ('refunding', 'refunded')
   ORDER BY e.id DESC
@@ -54,10 +56,12 @@ SELECT r.id, r.batch_id, r.batch_number, r.submitted_at, r.submitted_by, r.state
   r.last4, r.exp_month, r.exp_year, r.processor_ref, r.history_ref, r.reference,
   coalesce((SELECT true FROM dispute d WHERE d.payment_id = r.id AND d.standing <> 'won' LIMIT 1), false) AS disputed,
   asked.by AS refund_asked_by, asked.at AS refund_asked_at, asked.reason AS refund_reason,
+  asked.ref AS refund_ref,
   r.key_text, r.key_number
 FROM keyed r
 LEFT JOIN LATERAL (
-  SELECT e.actor AS by, e.at, e.detail ->> 'reason' AS reason
+  SELECT e.actor AS by, e.at, e.detail ->> 'reason' AS reason, (
+    SELECT a.processor_ref FROM attempt a WHERE a.payment_id = r.id AND a.kind = 'refund' ORDER BY a.n DESC LIMIT 1) AS ref
   FROM payment_event e
   WHERE e.payment_id = r.id AND e.event = 'request_refund' AND r.state IN ('refunding', 'refunded')
   ORDER BY e.id DESC

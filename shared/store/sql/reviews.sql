@@ -61,4 +61,4 @@ SELECT count(*) FROM (
   WHERE r.answered_at IS NOT NULL AND r.refusal IS NULL AND p.practice_id = %(practice_id)s
     AND (%(clinician_id)s::uuid IS NULL OR c.clinician_id = %(clinician_id)s)
   LIMIT %(limit)s
-) some
+) counted
