@@ -18,7 +18,13 @@ READING = [
 ]
 # These write what they are told where it belongs to this person: a draft, a session, a colour.
 OWN_WORK = {"/console/drafts", "/console/sign-out", "/console/session", "/console/theme"}
-WRITING = [path for path in POSTS if path not in OWN_WORK and "/drafts/" not in path]
+# And these need no field to void, refund or retry what is in their path.
+NO_FIELDS = ("/console/payments/", "/retry")
+WRITING = [
+    path
+    for path in POSTS
+    if path not in OWN_WORK and "/drafts/" not in path and not any(one in path for one in NO_FIELDS)
+]
 
 
 @pytest.fixture
@@ -49,10 +55,8 @@ def test_sql_in_any_field_is_only_text_and_no_number(url: str) -> None:
             for text in SQL:
                 fields = {**dict.fromkeys(("count", "total_minor", "verdict", "processor_ref", "note"), text)}
                 reply = await pat.post(filled(path, ids), **fields)
-                if "payments/" not in path and "/retry" not in path and "/send-back" not in path:
-                    assert reply.status in {404, 409, 422}, (path, text)
-                    assert await state(console) == before
-                assert reply.status < 500, (path, text)
+                assert reply.status in {404, 409, 422}, (path, text)
+        assert await state(console) == before
 
     with_console(url, story)
 
@@ -65,7 +69,7 @@ def test_sql_in_a_payment_number_or_a_reason_is_kept_or_refused_as_text(url: str
         assert (await pat.post("/console/drafts", payment_number=text)).status in {303, 422}
         draft = f"/console/drafts/{ids['draft_id']}/selection"
         assert (await pat.post(draft, [("op", "add"), ("invoice", text)])).status in {200, 404, 422}
-        assert (await pat.post(draft, [("op", "matching"), ("view", f"?q.client={text}")])).status in {200, 404, 422}
+        assert (await pat.post(draft, [("op", "matching"), ("view", f"?q.client={text}")])).status in {303, 422}
         sent = await lee.post(f"/console/approvals/{ids['waiting']}/send-back", reason=text)
         kept = [row[0] for row in await console.sql("SELECT reason FROM approval WHERE decision = 'sent_back'")]
         assert (sent.status, kept) in [(303, [text.strip()]), (422, [])], "never something else"

@@ -23,6 +23,7 @@ SQL = ("'; DROP TABLE payment; --", "%", "_", "\\", "' OR '1'='1", "$1", "%(prac
 BODIES: dict[str, Any] = {
     "approve": {"control": {"count": 1, "total_minor": 500}},
     "send-back": {"reason": "no"},
+    "refund": {"reason": "no"},
     "rotate-secret": {},
     "retry": {"control": {"count": 1, "total_minor": 500}},
 }

@@ -115,8 +115,11 @@ class Formats:
 
     def until(self, at: datetime) -> str:
         """How long it is until then: `2 h 8 min`."""
-        hours, minutes = divmod(-(-max(0, (at - self.now()).total_seconds()) // 60), 60)
-        return f"{hours:.0f} h {minutes:.0f} min" if hours else f"{minutes:.0f} min"
+        return _hours(at - self.now())
+
+    def since(self, at: datetime) -> str:
+        """How long ago that was: `5 h 37 min`."""
+        return _hours(self.now() - at)
 
     def settlement(self, at: datetime | None = None) -> str:
         """That cut-off in this practice's zone: `today at 5:00 PM`, `tomorrow at 2:00 PM`."""
@@ -125,3 +128,11 @@ class Formats:
         if day == self.today() + timedelta(days=1):
             return f"tomorrow at {self.time(when)}"
         return self.moment(when)
+
+
+def _hours(time: timedelta) -> str:
+    """In hours and begun minutes; in days where hours say little."""
+    if time >= timedelta(days=2):
+        return f"{time.days} days"
+    hours, minutes = divmod(-(-max(0, round(time.total_seconds())) // 60), 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Annotated, Final, Literal
 
 from fastapi import Depends, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 
 from services.submit.auth import Permission
@@ -101,6 +102,15 @@ async def check_csrf(request: Request) -> None:
     expected = csrf_token(request.cookies.get(COOKIE, ""))
     if not isinstance(given, str) or not hmac.compare_digest(given.encode(), expected.encode()):
         raise ForgedError
+
+
+async def check_text(request: Request) -> None:
+    """A dependency of every route: the database keeps no text with a NUL in it. Raises RequestValidationError."""
+    said = [value for _, value in request.query_params.multi_items()]
+    if request.method not in {"GET", "HEAD"}:
+        said += [value for _, value in (await request.form()).multi_items() if isinstance(value, str)]
+    if any("\0" in value for value in said):
+        raise RequestValidationError([])
 
 
 def member_with(*permissions: Permission, active: bool = True) -> Callable[..., Awaitable[Member]]:
