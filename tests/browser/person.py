@@ -117,6 +117,11 @@ class Person:
     def resize(self, size: Size) -> None:
         self.page.set_viewport_size({"width": size[0], "height": size[1]})
 
+    def keep_paper(self, name: str) -> None:
+        """What the browser prints, beside the pictures."""
+        if self._screenshots:
+            self.page.pdf(path=self._screenshots / f"{name}.pdf", prefer_css_page_size=True)
+
     def _keep(self, name: str) -> None:
         if self._screenshots:
             self._screenshots.mkdir(parents=True, exist_ok=True)

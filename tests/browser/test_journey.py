@@ -195,6 +195,7 @@ def refund_one(marta: Person, box: Sandbox, number: str) -> None:
     assert returned > 0
     assert net == gross - voided - returned
     marta.look("report")
+    marta.keep_paper("report-print")
 
 
 def leave(marta: Person) -> None:

@@ -76,6 +76,10 @@ class Formats:
         name = "Today" if day == self.today() else self.day(day)
         return f"{name}, {self.time(at, seconds=seconds)}"
 
+    def stamp(self, at: datetime) -> str:
+        """`Nov 20, 2026, 4:22 PM`, also today: for what is filed and read another day."""
+        return f"{self.day(self.local(at).date())}, {self.time(at)}"
+
     def short_when(self, at: datetime) -> str:
         """On a button: `2:44 PM` if that is today, else the day alone."""
         day = self.local(at).date()
