@@ -200,7 +200,9 @@ async def _refundable(
     if row is None:
         return {}, None
     cursor = await connection.execute(_SQL["refundable"], {"batch_id": batch_id, "states": list(REFUNDABLE)})
-    return dict(await cursor.fetchall()), row[1]
+    found = dict(await cursor.fetchall())
+    disputed = await disputes.disputed(connection, list(found))
+    return {payment: amount for payment, amount in found.items() if payment not in disputed}, row[1]
 
 
 def _said(detail: Mapping[str, Any]) -> dict[str, Any]:

@@ -92,11 +92,3 @@ async def resolved(connection: Connection, scope: Scope, *, before: UUID | None,
         parameters = {**scope.parameters(), "before_id": before, "limit": limit}
         await cursor.execute(_SQL["resolved"], parameters, prepare=False)
         return await cursor.fetchall()
-
-
-async def resolved_count(connection: Connection, scope: Scope, *, at_most: int) -> int:
-    """How many cases are resolved, counted no further than `at_most`."""
-    cursor = await connection.execute(_SQL["resolved_count"], {**scope.parameters(), "limit": at_most}, prepare=False)
-    row = await cursor.fetchone()
-    assert row
-    return int(row[0])

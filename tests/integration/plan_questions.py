@@ -200,7 +200,8 @@ def _requests() -> dict[str, list[Question]]:
         "submissions.find_submitted": [asked(1, practice_id=PRACTICE, idempotency_key="live")],
         "submissions.matching_ready": [asked(OPEN_INVOICES, **SCOPE, filter=Jsonb({}), limit=50_000)],
         "submissions.retryable": [asked(IN_A_BATCH, **SCOPE, batch_id=PAST_BATCH)],
-        "submissions.chances": [asked(50, practice_id=PRACTICE, payments=[UUID(int=15 * n) for n in range(1, 51)])],
+        # Fifty declines, each with those of its card within 30 days.
+        "submissions.chances": [asked(100, practice_id=PRACTICE, payments=[UUID(int=15 * n) for n in range(1, 51)])],
         "submissions.weigh": [asked(len(INVOICES), **selection)],
         "submissions.blocked": [asked(len(INVOICES), **selection)],
         "submissions.submit": [

@@ -72,8 +72,7 @@ def _lists() -> dict[str, list[Question]]:
         "report.attempts": [asked(3, payment_id=PAST_PAYMENT)],
         "reviews.waiting": [asked(len(IN_REVIEW) + 2, **SCOPE)],
         "reviews.cases": [asked(len(IN_REVIEW), **SCOPE, after_id=None, limit=PAGE)],
-        "reviews.resolved": [asked(4, **SCOPE, before_id=None, limit=PAGE)],
-        "reviews.resolved_count": [asked(4, **SCOPE, limit=100)],
+        "reviews.resolved": [asked(PAGE, **SCOPE, before_id=None, limit=PAGE)],
         "invoices.page": [
             asked(
                 OPEN_INVOICES,

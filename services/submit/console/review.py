@@ -15,7 +15,6 @@ from shared.store.scope import seeing
 
 router = APIRouter()
 _SIZE: Final = 20
-_MOST_COUNTED: Final = 100
 
 
 @router.get("/review")
@@ -33,7 +32,6 @@ async def review_list(
             cases = await reviews.cases(connection, member.scope, after=after, limit=_SIZE + 1)
         else:
             resolved = await reviews.resolved(connection, member.scope, before=after, limit=_SIZE + 1)
-        done = await reviews.resolved_count(connection, member.scope, at_most=_MOST_COUNTED)
         shell = await pages.shell(connection, member)
         await member.note_view(connection, "review.viewed", rows=len(cases) + len(resolved))
     path = "/console/review" if show == "open" else "/console/review?show=resolved"
@@ -47,7 +45,6 @@ async def review_list(
         show=show,
         cases=cases[:_SIZE],
         resolved=resolved[:_SIZE],
-        done=f"{_MOST_COUNTED - 1}+" if done == _MOST_COUNTED else str(done),
         following=more,
         previous=path if after else None,
     )

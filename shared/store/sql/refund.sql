@@ -12,10 +12,7 @@ WHERE b.id = %(batch_id)s AND b.practice_id = %(practice_id)s
 FOR NO KEY UPDATE OF b;
 
 -- name: refundable
-SELECT p.id, p.amount_minor FROM payment p
-WHERE p.batch_id = %(batch_id)s AND p.state = ANY (%(states)s)
-  AND NOT EXISTS (SELECT FROM dispute d WHERE d.payment_id = p.id AND d.standing <> 'won')
-ORDER BY p.id;
+SELECT id, amount_minor FROM payment WHERE batch_id = %(batch_id)s AND state = ANY (%(states)s) ORDER BY id;
 
 -- name: of_payment
 SELECT p.batch_id, p.amount_minor, pr.refund_limit_minor
