@@ -445,6 +445,7 @@ class PaymentItem(Answer):
     in_review: bool
     can_refund: bool
     cannot_refund: Why | None = Field(description="Null if it can be refunded now.")
+    refund_reason: str | None = Field(description="In the words of who asked for its refund.")
     void_requested_at: AwareDatetime | None
     created_at: AwareDatetime
     finished_at: AwareDatetime | None
@@ -485,8 +486,17 @@ class PaymentRefund(Answer):
     """What asking for a refund did. The processor's own answer shows in the report, later."""
 
     payment: UUID
-    result: Literal["refunding", "already_asked", "not_settled", "disputed", "already_refunded", "nothing_to_refund"]
+    result: Literal[
+        "refunding",
+        "already_asked",
+        "not_settled",
+        "disputed",
+        "already_refunded",
+        "nothing_to_refund",
+        "needs_approval",
+    ]
     message: str
+    approval: UUID | None = Field(default=None, description="What waits for a second person, above the limit.")
 
 
 class BatchRefund(Answer):
@@ -494,6 +504,42 @@ class BatchRefund(Answer):
 
     results: dict[str, int]
     payments: list[PaymentRefund]
+    approval: UUID | None = Field(default=None, description="What waits for a second person, above the limit.")
+
+
+class RefundRequest(Sent):
+    """The body may be left out."""
+
+    reason: Annotated[Text, Field(min_length=1, max_length=200)] | None = Field(
+        default=None, description="For the practice's own records; the client and the processor do not see it."
+    )
+
+
+class WaitingRefund(Answer):
+    """A refund above the practice's limit: nothing is sent to the processor until a second person approves it."""
+
+    id: UUID
+    batch: UUID
+    batch_number: str
+    payment: UUID | None = Field(description="Null where the refund of a whole batch was asked for.")
+    status: Literal["waiting_for_approval", "approved", "sent_back", "changed", "expired"] = Field(
+        description="`changed`: when it was to be approved, one of its payments could not be refunded any more."
+    )
+    requested_by: str
+    requested_at: AwareDatetime
+    expires_at: AwareDatetime
+    currency: str
+    count: int
+    total_minor: int
+    limit_minor: int
+    refund_reason: str | None
+    decided_by: str | None
+    decided_at: AwareDatetime | None
+    reason: str | None
+
+
+class WaitingRefunds(Answer):
+    items: list[WaitingRefund]
 
 
 class PaymentVoid(Answer):

@@ -70,10 +70,11 @@ def bearer(
     secret: str = SECRET,
     audience: str = AUDIENCE,
     lifetime: timedelta = timedelta(minutes=5),
+    subject: str = "pat",
 ) -> str:
     return mint(
         secret,
-        subject="pat",
+        subject=subject,
         practice=practice,
         permissions=permissions,
         clinician=clinician,

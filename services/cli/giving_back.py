@@ -1,7 +1,7 @@
 """What `batchpay void` and `batchpay refund` have in common: ask, say what asking did, wait for what became of it."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
@@ -28,11 +28,13 @@ class Way:
     of_payment: str
 
 
-def give_back(what: str, way: Way, *, yes: bool, wait: bool, as_json: bool) -> None:
-    """Ask for a batch or a payment, print what asking did, and with `wait` what became of it."""
+def give_back(
+    what: str, way: Way, *, yes: bool, wait: bool, as_json: bool, said: Mapping[str, str] | None = None
+) -> None:
+    """Ask for a batch or a payment, print what asking did, and with `wait` what became of it. `said` is sent along."""
     path, question = _found(what, way)
     confirmed(question, yes=yes)
-    answer = api.post(f"{path}/{way.name}", {})
+    answer = api.post(f"{path}/{way.name}", dict(said or {}))
     asked = answer.get("payments", [answer])
     if as_json:
         print_json(answer)

@@ -1,6 +1,8 @@
 """`batchpay refund BATCH|PAYMENT`: gives settled money back, in full."""
 
-from typing import Final
+from typing import Annotated, Final
+
+import typer
 
 from services.cli.giving_back import Wait, Way, What, give_back
 from services.cli.printing import Json, Yes
@@ -12,6 +14,14 @@ _WAY: Final = Way(
 )
 
 
-def refund(what: What, *, yes: Yes = False, wait: Wait = False, as_json: Json = False) -> None:
-    """Ask for a refund of every settled payment of a batch, or of one payment. The processor's answers come later."""
-    give_back(what, _WAY, yes=yes, wait=wait, as_json=as_json)
+Reason = Annotated[
+    str, typer.Option("--reason", help="Why, in at most 200 characters, for the practice's own records.")
+]
+
+
+def refund(what: What, *, reason: Reason = "", yes: Yes = False, wait: Wait = False, as_json: Json = False) -> None:
+    """Ask for a refund of every settled payment of a batch, or of one payment. The processor's answers come later.
+
+    Above the practice's refund limit nothing is sent before a second person approves.
+    """
+    give_back(what, _WAY, yes=yes, wait=wait, as_json=as_json, said={"reason": reason} if reason else None)

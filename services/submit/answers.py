@@ -156,6 +156,7 @@ def payment(row: ReportRow) -> http.PaymentItem:
         in_review=row.review_reason is not None,
         can_refund=asked is RefundResult.REFUNDING,
         cannot_refund=None if asked is RefundResult.REFUNDING else _why_no_refund(asked),
+        refund_reason=row.refund_reason,
         void_requested_at=row.void_requested_at,
         created_at=row.created_at,
         finished_at=row.finished_at,

@@ -16,6 +16,7 @@ from services.submit import (
     money,
     payments,
     problems,
+    refund_approvals,
     refunds,
     retries,
     told,
@@ -58,7 +59,10 @@ def create_app(settings: SubmitSettings) -> FastAPI:
     app.add_middleware(Edge)
     app.add_middleware(Measured)
     problems.install(app)
-    for module in (batches, approvals, invoices, money, payments, refunds, retries, voids, catalog, webhooks, health):
+    for module in (
+        batches, approvals, invoices, money, payments, refunds, refund_approvals, retries, voids, catalog, webhooks,
+        health,
+    ):  # fmt: skip
         app.include_router(module.router)
     app.mount("/console", console)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # FastAPI's documented way to extend it

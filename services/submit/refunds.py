@@ -19,8 +19,13 @@ router = APIRouter(prefix="/v1", tags=["refunds"])
 
 
 @router.post("/batches/{batch}/refund", status_code=202, responses=problems(404))
-async def refund_batch(batch: BatchId, caller: Refunder, pool: Pool) -> http.BatchRefund:
-    """Ask for a refund of every settled payment of the batch, in full. Asking again changes nothing more."""
+async def refund_batch(
+    batch: BatchId, caller: Refunder, pool: Pool, body: http.RefundRequest | None = None
+) -> http.BatchRefund:
+    """Ask for a refund of every settled payment of the batch, in full. Asking again changes nothing more.
+
+    Above the practice's refund limit nothing is sent yet: a second person approves or sends back.
+    """
     async with seeing(pool, caller.scope) as connection:
         found = await visible_batch(connection, caller.scope, batch)
     if caller.scope.own_clients:
@@ -35,15 +40,23 @@ async def refund_batch(batch: BatchId, caller: Refunder, pool: Pool) -> http.Bat
         batch_id=found.id,
         actor=caller.subject,
         source=caller.source,
+        reason=body.reason if body else None,
     )
     return http.BatchRefund(
-        results=dict(Counter(one.result.value for one in asked)), payments=[_answer(one) for one in asked]
+        results=dict(Counter(one.result.value for one in asked)),
+        payments=[_answer(one) for one in asked],
+        approval=next((one.approval for one in asked if one.approval), None),
     )
 
 
 @router.post("/payments/{payment}/refund", status_code=202, responses=problems(404, 409))
-async def refund_payment(payment: UUID, caller: Refunder, pool: Pool) -> http.PaymentRefund:
-    """Ask for a refund of one payment, in full. Asking again changes nothing more."""
+async def refund_payment(
+    payment: UUID, caller: Refunder, pool: Pool, body: http.RefundRequest | None = None
+) -> http.PaymentRefund:
+    """Ask for a refund of one payment, in full. Asking again changes nothing more.
+
+    Above the practice's refund limit nothing is sent yet: a second person approves or sends back.
+    """
     async with seeing(pool, caller.scope) as connection:
         if await report.payment(connection, caller.scope, payment_id=payment) is None:
             raise not_found()
@@ -53,17 +66,23 @@ async def refund_payment(payment: UUID, caller: Refunder, pool: Pool) -> http.Pa
         payment_id=payment,
         actor=caller.subject,
         source=caller.source,
+        reason=body.reason if body else None,
     )
     if asked is None:
         raise not_found()
-    if asked.result not in {RefundResult.REFUNDING, RefundResult.ALREADY_ASKED}:
+    if asked.result not in {RefundResult.REFUNDING, RefundResult.ALREADY_ASKED, RefundResult.NEEDS_APPROVAL}:
         raise _refused(asked.result)
     return _answer(asked)
 
 
 def _answer(asked: RefundAsked) -> http.PaymentRefund:
     said = words(asked.result)
-    return http.PaymentRefund(payment=asked.payment_id, result=asked.result.value, message=f"{said.what} {said.fix}")
+    return http.PaymentRefund(
+        payment=asked.payment_id,
+        result=asked.result.value,
+        message=f"{said.what} {said.fix}",
+        approval=asked.approval,
+    )
 
 
 def _refused(result: RefundResult) -> ProblemError:

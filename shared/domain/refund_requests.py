@@ -1,10 +1,11 @@
 """What asking for a refund does to a payment in each state, and the words for it. Pure."""
 
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
-from typing import assert_never
+from typing import Final, assert_never
 
 from shared.domain import schedule
 from shared.domain.eligibility import Words
@@ -21,6 +22,7 @@ class RefundResult(StrEnum):
     DISPUTED = "disputed"  # the client's bank takes the money back already
     ALREADY_REFUNDED = "already_refunded"
     NOTHING_TO_REFUND = "nothing_to_refund"  # no money was taken, or it was voided
+    NEEDS_APPROVAL = "needs_approval"  # above the practice's limit: nothing is asked of the processor yet
 
 
 _WORDS: Mapping[RefundResult, Words] = MappingProxyType(
@@ -33,8 +35,25 @@ _WORDS: Mapping[RefundResult, Words] = MappingProxyType(
         ),
         RefundResult.ALREADY_REFUNDED: Words("It is refunded already.", "There is nothing to do."),
         RefundResult.NOTHING_TO_REFUND: Words("No money of this payment is kept.", "There is nothing to do."),
+        RefundResult.NEEDS_APPROVAL: Words(
+            "It is above the practice's refund limit.", "A second person must approve it before anything is sent."
+        ),
     }
 )
+# What a refund can be asked of.
+REFUNDABLE: Final = (State.SETTLED, State.SURPLUS)
+LONGEST_REASON: Final = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Why:
+    """What a refund's event remembers: the person's own words and, above the limit, who approved."""
+
+    reason: str | None = None
+    approved_by: str | None = None
+
+    def detail(self) -> dict[str, str] | None:
+        return {name: said for name, said in asdict(self).items() if said} or None
 
 
 def words(result: RefundResult) -> Words:
@@ -42,7 +61,7 @@ def words(result: RefundResult) -> Words:
     return _WORDS[result]
 
 
-def ask(payment: Payment, *, disputed: bool, now: datetime) -> tuple[RefundResult, Step | None]:
+def ask(payment: Payment, *, disputed: bool, now: datetime, why: Why | None = None) -> tuple[RefundResult, Step | None]:
     """Ask for a refund of one payment, under its row lock."""
     result = result_of_asking(payment.state, disputed=disputed)
     if result is not RefundResult.REFUNDING:
@@ -51,6 +70,7 @@ def ask(payment: Payment, *, disputed: bool, now: datetime) -> tuple[RefundResul
         payment,
         Event.REQUEST_REFUND,
         State.REFUNDING,
+        detail=why.detail() if why else None,
         next_check_at=now + schedule.HINT_AGAIN,
         reason_code=None,
         reason_raw_code=None,

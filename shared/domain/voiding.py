@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any, assert_never
+from typing import Any, Final, assert_never
 from uuid import UUID
 
 from shared.domain import claiming, returning, schedule
@@ -43,6 +43,9 @@ _WORDS: Mapping[VoidResult, Words] = MappingProxyType(
         VoidResult.NOTHING_TO_VOID: Words("No money of this payment is kept.", "There is nothing to do."),
     }
 )
+
+# What a void of a whole batch reaches. Asking one by one decides for each payment again, under its lock.
+REACHED: Final = (State.QUEUED, State.SENDING, State.UNKNOWN, State.APPROVED, State.SURPLUS)
 
 
 def words(result: VoidResult) -> Words:

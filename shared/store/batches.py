@@ -77,6 +77,7 @@ class Part:
     state: State
     reason_code: str | None
     in_review: bool
+    void_asked: bool
     payments: int
     amount_minor: int
 

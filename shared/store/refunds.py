@@ -1,16 +1,22 @@
-"""Asks for refunds. Returns when every payment carries the request; the worker of voids and refunds does the rest."""
+"""Asks for refunds. Returns when every payment carries the request; the worker of voids and refunds does the rest.
 
-from collections.abc import Sequence
-from typing import Final, NamedTuple
+Above the practice's limit nothing is asked of the processor: the refund waits for a second person.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from psycopg_pool import AsyncConnectionPool
 
 from shared.domain import refund_requests
-from shared.domain.refund_requests import RefundResult
-from shared.store import audit, disputes, payments
-from shared.store.payments import Connection
+from shared.domain.refund_requests import REFUNDABLE, RefundResult, Why
+from shared.domain.snapshot import Step
+from shared.store import audit, disputes, payments, refund_approvals
+from shared.store.payments import Connection, Locked
+from shared.store.refund_approvals import RefundApproval
 from shared.store.statements import load
+from shared.store.voids import Shown
 
 _SQL: Final = load("refund")
 # Payments asked in one transaction: their rows are locked for some ten milliseconds.
@@ -18,42 +24,77 @@ _CHUNK: Final = 1000
 _FIRST: Final = UUID(int=0)
 
 
+class RefundsMoreError(Exception):
+    """The refund would give back more than was shown, or nothing."""
+
+
 class RefundAsked(NamedTuple):
-    """What asking did to one payment."""
+    """What asking did to one payment. `approval` is what waits where a second person must approve."""
 
     payment_id: UUID
     result: RefundResult
+    approval: UUID | None = None
 
 
 async def request_batch_refund(
-    pool: AsyncConnectionPool, *, practice_id: UUID, batch_id: UUID, actor: str, source: str
+    pool: AsyncConnectionPool,
+    *,
+    practice_id: UUID,
+    batch_id: UUID,
+    actor: str,
+    source: str,
+    reason: str | None = None,
+    shown: Shown | None = None,
 ) -> list[RefundAsked]:
     """Ask for a refund of every payment of a batch that is settled, chunk by chunk; what asking did to each payment.
 
-    Asking again changes nothing more, and asks the rest if this process died in between.
+    What settles meanwhile is left alone. Asking again changes nothing more, and asks the rest if this process died in
+    between. Raises RefundsMoreError, and nothing is done, if more than `shown` would be given back.
     """
     async with pool.connection() as connection:
+        found, limit_minor = await _refundable(connection, practice_id=practice_id, batch_id=batch_id)
+        total_minor = sum(found.values())
+        if shown and not (found and shown.covers(len(found), total_minor)):
+            raise RefundsMoreError
+        approval = None
+        if limit_minor is not None and total_minor > limit_minor:
+            approval = await refund_approvals.request(
+                connection,
+                batch_id=batch_id,
+                payment_id=None,
+                payments=list(found),
+                total_minor=total_minor,
+                reason=reason,
+                by=actor,
+            )
         await audit.write(
             connection,
             practice_id=practice_id,
             actor=actor,
             source=source,
-            action="batch.refund_requested",
+            action="batch.refund_requested" if approval is None else "batch.refund_sent_for_approval",
             batch_id=batch_id,
+            detail=_said({"reason": reason, "count": len(found), "total_minor": total_minor, "approval": approval}),
         )
     after, asked = _FIRST, []
     while True:
         async with pool.connection() as connection:
             parameters = {"batch_id": batch_id, "practice_id": practice_id, "after": after, "limit": _CHUNK}
             ids = [row[0] for row in await (await connection.execute(_SQL["of_batch"], parameters)).fetchall()]
-            asked += await _ask(connection, ids, actor=actor)
+            asked += await _ask(connection, ids, actor=actor, why=Why(reason=reason), of=found, approval=approval)
         if len(ids) < _CHUNK:
             return sorted(asked)
         after = ids[-1]
 
 
 async def request_payment_refund(
-    pool: AsyncConnectionPool, *, practice_id: UUID, payment_id: UUID, actor: str, source: str
+    pool: AsyncConnectionPool,
+    *,
+    practice_id: UUID,
+    payment_id: UUID,
+    actor: str,
+    source: str,
+    reason: str | None = None,
 ) -> RefundAsked | None:
     """Ask for a refund of one payment; None where the practice has no such payment."""
     async with pool.connection() as connection:
@@ -61,29 +102,108 @@ async def request_payment_refund(
         row = await (await connection.execute(_SQL["of_payment"], parameters)).fetchone()
         if row is None:
             return None
-        (asked,) = await _ask(connection, [payment_id], actor=actor)
+        batch_id, amount_minor, limit_minor = row
+        (decided,) = await _decide(connection, [payment_id], why=Why(reason=reason))
+        asked = RefundAsked(payment_id, decided.result)
+        if decided.step and limit_minor is not None and amount_minor > limit_minor:
+            approval = await refund_approvals.request(
+                connection,
+                batch_id=batch_id,
+                payment_id=payment_id,
+                payments=[payment_id],
+                total_minor=amount_minor,
+                reason=reason,
+                by=actor,
+            )
+            asked = RefundAsked(payment_id, RefundResult.NEEDS_APPROVAL, approval)
+        elif decided.step:
+            await payments.write(connection, [decided.step], actor=actor, now=decided.row.now)
         await audit.write(
             connection,
             practice_id=practice_id,
             actor=actor,
             source=source,
             action="payment.refund_requested",
-            batch_id=row[0],
+            batch_id=batch_id,
             payment_id=payment_id,
-            detail={"result": asked.result.value},
+            detail=_said({"result": asked.result.value, "reason": reason, "approval": asked.approval}),
         )
         return asked
 
 
-async def _ask(connection: Connection, ids: Sequence[UUID], *, actor: str) -> list[RefundAsked]:
+async def refund_approved(connection: Connection, approval: RefundApproval, *, by: str) -> bool:
+    """Ask for exactly the refunds that wait, all in this transaction; False, and nothing, if one cannot be refunded.
+
+    The caller has locked the approval and writes the decision. Who asked is the actor; who approved is in the detail.
+    """
+    decided = await _decide(connection, approval.payments, why=Why(reason=approval.refund_reason, approved_by=by))
+    steps = [one.step for one in decided if one.step]
+    if len(steps) != approval.total or sum(step.after.amount_minor for step in steps) != approval.total_minor:
+        return False
+    now = max(one.row.now for one in decided)
+    await payments.write(connection, steps, actor=approval.requested_by, now=now)
+    return True
+
+
+class _Decided(NamedTuple):
+    row: Locked
+    result: RefundResult
+    step: Step | None
+
+
+async def _decide(connection: Connection, ids: Sequence[UUID], *, why: Why) -> list[_Decided]:
+    """What asking does to each of these payments, which are locked now."""
     locked = await payments.lock(connection, ids) if ids else []
     disputed = await disputes.disputed(connection, ids)
+    return [
+        _Decided(
+            row,
+            *refund_requests.ask(row.payment, disputed=row.payment.id in disputed, now=row.now, why=why),
+        )
+        for row in locked
+    ]
+
+
+async def _ask(
+    connection: Connection,
+    ids: Sequence[UUID],
+    *,
+    actor: str,
+    why: Why,
+    of: Collection[UUID],
+    approval: UUID | None,
+) -> list[RefundAsked]:
+    """Ask those of these payments that are among `of`; with an approval nothing is asked yet."""
     asked, steps = [], []
-    for row in locked:
-        result, step = refund_requests.ask(row.payment, disputed=row.payment.id in disputed, now=row.now)
-        asked.append(RefundAsked(row.payment.id, result))
-        if step:
+    decided = await _decide(connection, ids, why=why)
+    for row, result, step in decided:
+        if step is None:
+            asked.append(RefundAsked(row.payment.id, result))
+        elif row.payment.id not in of:
+            asked.append(RefundAsked(row.payment.id, RefundResult.NOT_SETTLED))
+        elif approval is not None:
+            asked.append(RefundAsked(row.payment.id, RefundResult.NEEDS_APPROVAL, approval))
+        else:
+            asked.append(RefundAsked(row.payment.id, result))
             steps.append(step)
     if steps:
-        await payments.write(connection, steps, actor=actor, now=max(row.now for row in locked))
+        await payments.write(connection, steps, actor=actor, now=max(one.row.now for one in decided))
     return asked
+
+
+async def _refundable(
+    connection: Connection, *, practice_id: UUID, batch_id: UUID
+) -> tuple[dict[UUID, int], int | None]:
+    """The payments of the batch that can be refunded now with their amounts, and the practice's limit."""
+    parameters = {"batch_id": batch_id, "practice_id": practice_id}
+    row = await (await connection.execute(_SQL["lock_batch"], parameters)).fetchone()
+    if row is None:
+        return {}, None
+    cursor = await connection.execute(_SQL["refundable"], {"batch_id": batch_id, "states": list(REFUNDABLE)})
+    found = dict(await cursor.fetchall())
+    disputed = await disputes.disputed(connection, list(found))
+    return {payment: amount for payment, amount in found.items() if payment not in disputed}, row[1]
+
+
+def _said(detail: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: str(said) if isinstance(said, UUID) else said for name, said in detail.items() if said is not None}

@@ -59,6 +59,11 @@ class ReportRow:
     history_ref: str | None
     reference: str | None
     disputed: bool
+    # Of its refund, as long as that is asked for or done.
+    refund_asked_by: str | None
+    refund_asked_at: datetime | None
+    refund_reason: str | None
+    refund_ref: str | None
     key_text: str
     key_number: int
 
@@ -97,6 +102,19 @@ class TimelineAttempt:
     outcome_code: str | None
     first_send_at: datetime
     finished_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class TimelineWord:
+    """What a person said about the payment, and what became of it: `refusal` where it was not believed."""
+
+    verdict: str
+    processor_ref: str | None
+    note: str
+    asked_by: str
+    asked_at: datetime
+    answered_at: datetime | None
+    refusal: str | None
 
 
 async def payments(
@@ -144,6 +162,13 @@ async def attempts(connection: Connection, *, payment_id: UUID) -> list[Timeline
     """What was asked of the processor for a payment, oldest first."""
     async with connection.cursor(row_factory=class_row(TimelineAttempt)) as cursor:
         await cursor.execute(_SQL["attempts"], {"payment_id": payment_id})
+        return await cursor.fetchall()
+
+
+async def said(connection: Connection, *, payment_id: UUID) -> list[TimelineWord]:
+    """What people said about a payment under review, oldest first."""
+    async with connection.cursor(row_factory=class_row(TimelineWord)) as cursor:
+        await cursor.execute(_SQL["said"], {"payment_id": payment_id})
         return await cursor.fetchall()
 
 

@@ -47,6 +47,29 @@ class Case:
     since: datetime | None
 
 
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """A case that is over: what a person said, how they knew, and when the processor's books confirmed it."""
+
+    id: UUID
+    payment_id: UUID
+    batch_number: int
+    state: str
+    amount_minor: int
+    currency: str
+    processor: str
+    invoice_number: str
+    client_name: str
+    brand: str
+    last4: str
+    verdict: str
+    processor_ref: str | None
+    note: str
+    asked_by: str
+    asked_at: datetime
+    answered_at: datetime
+
+
 async def waiting(connection: Connection, scope: Scope) -> Waiting:
     """How much waits."""
     async with connection.cursor(row_factory=class_row(Waiting)) as cursor:
@@ -60,4 +83,12 @@ async def cases(connection: Connection, scope: Scope, *, after: UUID | None, lim
     """The payments under review, the oldest first."""
     async with connection.cursor(row_factory=class_row(Case)) as cursor:
         await cursor.execute(_SQL["cases"], {**scope.parameters(), "after_id": after, "limit": limit}, prepare=False)
+        return await cursor.fetchall()
+
+
+async def resolved(connection: Connection, scope: Scope, *, before: UUID | None, limit: int) -> list[Resolved]:
+    """The resolved cases, the newest first, from the one behind `before` on."""
+    async with connection.cursor(row_factory=class_row(Resolved)) as cursor:
+        parameters = {**scope.parameters(), "before_id": before, "limit": limit}
+        await cursor.execute(_SQL["resolved"], parameters, prepare=False)
         return await cursor.fetchall()

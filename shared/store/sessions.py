@@ -40,6 +40,7 @@ class Session:
     processor: str
     enrolled: bool
     approval_ceiling_minor: int | None
+    refund_limit_minor: int | None
 
     @property
     def scope(self) -> Scope:

@@ -120,6 +120,17 @@ class Retryable:
     resting_until: datetime | None
 
 
+@dataclass(frozen=True, slots=True)
+class Chance:
+    """Whether a soft decline may be tried again: so many `declines` of its card count, its pause ends at `from_at`."""
+
+    id: UUID
+    declines: int
+    from_at: datetime | None
+    chargeable: bool
+    allowed: bool
+
+
 async def find_submitted(connection: Connection, scope: Scope, *, idempotency_key: str) -> Submitted | None:
     """The batch that was submitted with this key."""
     async with connection.cursor(row_factory=class_row(Submitted)) as cursor:
@@ -148,6 +159,14 @@ async def retryable(connection: Connection, scope: Scope, *, batch_id: UUID) -> 
         found = await cursor.fetchone()
         assert found is not None
         return found
+
+
+async def chances(connection: Connection, scope: Scope, *, payments: Sequence[UUID]) -> dict[UUID, Chance]:
+    """Those of these payments that were softly declined, by id."""
+    parameters = {"practice_id": scope.practice_id, "payments": list(payments)}
+    async with connection.cursor(row_factory=class_row(Chance)) as cursor:
+        await cursor.execute(_SQL["chances"], parameters, prepare=False)
+        return {row.id: row for row in await cursor.fetchall()}
 
 
 async def weigh(connection: Connection, scope: Scope, *, invoices: Sequence[str]) -> Ready:

@@ -22,6 +22,20 @@ _FIRST: Final = UUID(int=0)
 _Next = Callable[[Connection, UUID], Awaitable[list[UUID]]]
 
 
+class Shown(NamedTuple):
+    """What a person was shown before confirming it: so many payments at most, so much money at most."""
+
+    payments: int
+    amount_minor: int
+
+    def covers(self, payments: int, amount_minor: int) -> bool:
+        return payments <= self.payments and amount_minor <= self.amount_minor
+
+
+class ReachesMoreError(Exception):
+    """The void would reach more than was shown."""
+
+
 class VoidAsked(NamedTuple):
     """What asking did to one payment."""
 
@@ -30,12 +44,13 @@ class VoidAsked(NamedTuple):
 
 
 async def request_batch_void(
-    pool: AsyncConnectionPool, *, practice_id: UUID, batch_id: UUID, actor: str, source: str
+    pool: AsyncConnectionPool, *, practice_id: UUID, batch_id: UUID, actor: str, source: str, shown: Shown | None = None
 ) -> list[VoidAsked] | None:
     """Ask for a void of every payment of a batch; what asking did to each. None where the practice has no such batch.
 
     First the batch is marked, which stops its claims; then its payments are asked in id order. Asking again changes
-    nothing more. If this process dies in between, the janitor asks the rest.
+    nothing more. If this process dies in between, the janitor asks the rest. Raises ReachesMoreError, and nothing is
+    done, if more than `shown` would be voided: it is compared in the transaction that marks.
     """
     async with pool.connection() as connection:
         cursor = await connection.execute(
@@ -43,6 +58,8 @@ async def request_batch_void(
         )
         if await cursor.fetchone() is None:
             return None
+        if shown and not shown.covers(*await _reached(connection, batch_id)):
+            raise ReachesMoreError
         await audit.write(
             connection,
             practice_id=practice_id,
@@ -58,6 +75,14 @@ async def request_batch_void(
         return [row[0] for row in await (await connection.execute(_SQL["of_batch"], parameters)).fetchall()]
 
     return sorted(await _ask_in_chunks(pool, all_of_batch, actor=actor))
+
+
+async def _reached(connection: Connection, batch_id: UUID) -> tuple[int, int]:
+    """How many payments a void of the batch reaches, and their amount."""
+    cursor = await connection.execute(_SQL["reached"], {"batch_id": batch_id, "states": list(voiding.REACHED)})
+    row = await cursor.fetchone()
+    assert row
+    return row[0], row[1]
 
 
 async def ask_rest_of_batch(pool: AsyncConnectionPool, *, batch_id: UUID, actor: str) -> None:

@@ -39,6 +39,9 @@ _IN_SIGHT = """(() => {
   const top = document.elementFromPoint(x, y);
   return one === document.body || Boolean(top && (one.contains(top) || top.contains(one)));
 })()"""
+_STICKING_OUT = """[...document.querySelectorAll("body *")]
+  .filter((one) => one.getBoundingClientRect().right > document.documentElement.clientWidth)
+  .slice(-5).map((one) => one.outerHTML.slice(0, 120))"""
 # Findings below this are advice.
 _SERIOUS = ("serious", "critical")
 _AXE_OPTIONS = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
@@ -114,6 +117,11 @@ class Person:
     def resize(self, size: Size) -> None:
         self.page.set_viewport_size({"width": size[0], "height": size[1]})
 
+    def keep_paper(self, name: str) -> None:
+        """What the browser prints, beside the pictures."""
+        if self._screenshots:
+            self.page.pdf(path=self._screenshots / f"{name}.pdf", prefer_css_page_size=True)
+
     def _keep(self, name: str) -> None:
         if self._screenshots:
             self._screenshots.mkdir(parents=True, exist_ok=True)
@@ -134,7 +142,7 @@ class Person:
 
     def stays_inside(self, where: str) -> None:
         wider = self.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-        assert wider <= 0, f"{where}: scrolls sideways by {wider} px"
+        assert wider <= 0, f"{where}: scrolls sideways by {wider} px: {self.page.evaluate(_STICKING_OUT)}"
 
     def tab_to(self, name: str | re.Pattern[str]) -> None:
         """With the Tab key alone; what has the focus on the way is on the screen and not behind a sticky bar."""

@@ -173,9 +173,11 @@ def refund_one(marta: Person, box: Sandbox, number: str) -> None:
     refund.click()
     expect(dialog).to_contain_text("The full amount goes back to the same card")
     assert marta.focused() == "Keep the payment"
+    dialog.get_by_label("Reason").fill("Session was cancelled in time")
     marta.look("refund-dialog", looks=SHORT_LOOK)
     dialog.get_by_role("button", name=re.compile(r"^Refund \$")).click()
     expect(page.get_by_role("heading", name="What happened")).to_be_visible()
+    expect(page.locator(".time")).to_contain_text("By Marta Reyes. Reason: “Session was cancelled in time”")
     page.get_by_role("link", name="Batch BP-1001").click()
     row = page.locator("table.rep tr", has_text=number)
 
@@ -193,6 +195,7 @@ def refund_one(marta: Person, box: Sandbox, number: str) -> None:
     assert returned > 0
     assert net == gross - voided - returned
     marta.look("report")
+    marta.keep_paper("report-print")
 
 
 def leave(marta: Person) -> None:

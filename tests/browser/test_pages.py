@@ -47,6 +47,31 @@ def test_a_second_person_approves_what_is_above_the_ceiling(
     expect(checker.page.locator("tbody[id^=BP-]").first).to_contain_text("Marta Reyes")
 
 
+def test_a_refund_above_the_limit_waits_for_a_second_person(
+    connection: builders.Connection, person: Callable[..., Person]
+) -> None:
+    made = builders.submitted(connection, 1)
+    builders.paid(connection, made.payments[0])
+    practice = connection.execute(
+        "UPDATE practice SET refund_limit_minor = 100 WHERE id = %s RETURNING external_id", [made.practice_id]
+    ).fetchone()
+    assert practice
+    maker = person("marta", practice=practice[0]).sign_in()
+    maker.go(f"/payments/{made.payments[0]}/refund")
+    maker.page.get_by_label("Reason").fill("Session was cancelled in time")
+    maker.page.get_by_role("button", name="Send for approval").click()
+    expect(maker.page.get_by_text("You asked for this refund. Someone else must approve it.")).to_be_visible()
+    checker = person("dana", practice=practice[0], name="Dana Whitfield").sign_in()
+    checker.go("/approvals")
+    checker.look("approvals-refund")
+    checker.page.locator("tbody a").first.click()
+    expect(checker.page.get_by_role("button", name="Approve and refund")).to_be_visible()
+    checker.look("refund-approval")
+    checker.page.get_by_label("Or send it back").fill("Ask the client first")
+    checker.page.get_by_role("button", name="Send back").click()
+    expect(checker.page.get_by_text("“Ask the client first”")).to_be_visible()
+
+
 def test_the_review_list_asks_for_what_only_people_can_settle(
     connection: builders.Connection, person: Callable[..., Person]
 ) -> None:
@@ -67,9 +92,19 @@ def test_the_review_list_asks_for_what_only_people_can_settle(
     marta.go("/review")
     expect(marta.page.get_by_role("heading", level=2)).to_contain_text("Did Vantage charge Ada Example $50.00?")
     marta.look("review")
+    marta.page.get_by_role("link", name="It was charged").click()
+    expect(marta.page.get_by_role("radio", name="It was charged")).to_be_checked()
     connection.execute("UPDATE payment SET review_reason = NULL WHERE id = %s", [made.payments[0]])
+    connection.execute(
+        "INSERT INTO resolution (payment_id, verdict, note, asked_by, source, answered_at)"
+        " VALUES (%s, 'acknowledged', 'Seen in the portal', 'marta', 'test', now())",
+        [made.payments[0]],
+    )
     marta.go("/review")
     expect(marta.page.get_by_role("heading", name="Nothing to review")).to_be_visible()
+    marta.page.get_by_role("link", name="Resolved").click()
+    expect(marta.page.get_by_text("Seen in the portal")).to_be_visible()
+    marta.look("review-resolved")
 
 
 def test_what_cannot_be_found_says_so(person: Callable[..., Person]) -> None:

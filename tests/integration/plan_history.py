@@ -147,6 +147,11 @@ INSERT INTO approval (practice_id, number, draft_id, currency, total, total_mino
 SELECT pg_temp.id(p), 1000 + b, id, 'USD', 20, 100000, 1, 'person-1', at, at + interval '1 day', 'key-' || b, '',
   'approved', 'person-2', at
 FROM past_batch;
+INSERT INTO refund_approval (practice_id, batch_id, payment_id, payments, currency, total, total_minor, limit_minor,
+  requested_by, requested_at, expires_at, decision, decided_by, decided_at)
+SELECT practice_id, batch_id, id, ARRAY[id], 'USD', 1, 5000, 1, 'person-1', at, at + interval '1 day', 'approved',
+  'person-2', at
+FROM past WHERE state = 'refunded';
 DROP TABLE past, past_batch;
 """
 
@@ -212,6 +217,10 @@ INSERT INTO payment_event (payment_id, attempt_id, event, from_state, to_state, 
 SELECT id, id, 'claim', 'queued', 'sending', 'charge' FROM now_open;
 INSERT INTO finding (id, practice_id, payment_id, kind, detail)
 SELECT id, practice_id, id, 'no_trace', '' FROM now_open WHERE in_review;
+INSERT INTO refund_approval (id, practice_id, batch_id, payment_id, payments, currency, total, total_minor, limit_minor,
+  requested_by, expires_at)
+SELECT id, practice_id, batch_id, id, ARRAY[id], 'USD', 1, 5000, 1, 'person-1', clock_timestamp() + interval '1 day'
+FROM now_open WHERE state = 'settled';
 INSERT INTO reconciliation (id, practice_id, processor, account, day, asked_by, planned)
 SELECT id, practice_id, 'vantage', 'account-1', current_date, 'person-1', false FROM now_open WHERE in_review;
 INSERT INTO webhook (processor, event_id, account, type)

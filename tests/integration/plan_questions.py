@@ -28,6 +28,7 @@ from tests.integration.plan_history import (
 PAST: Final = 501  # a batch of the first half of the history, an odd one: of the practice that asks
 PAST_BATCH: Final = UUID(int=PAST)
 WAITING_APPROVAL: Final = UUID(int=LIVE + 2)
+WAITING_REFUND: Final = UUID(int=LIVE + 57)
 MINUTE: Final = timedelta(minutes=1)
 DAY: Final = timedelta(days=1)
 CARDS: Final = [f"client-{1 + n}" for n in range(1, 101)]
@@ -125,10 +126,13 @@ def _sweeps() -> dict[str, list[Question]]:
         "void.mark_batch": [asked(1, batch_id=RUNNING_BATCH, practice_id=PRACTICE, by="person-1")],
         "void.payment_batch": [asked(1, payment_id=QUEUED[0], practice_id=PRACTICE)],
         "void.of_batch": [asked(1000, batch_id=RUNNING_BATCH, after=UUID(int=0), limit=1000)],
+        "void.reached": [asked(1000, batch_id=RUNNING_BATCH, states=["queued", "approved"])],
         "void.unfinished_voids": [asked(LIVE_PAYMENTS)],
         "refund.of_batch": [
             asked(IN_A_BATCH, batch_id=PAST_BATCH, practice_id=PRACTICE, after=UUID(int=0), limit=1000)
         ],
+        "refund.lock_batch": [asked(1, batch_id=PAST_BATCH, practice_id=PRACTICE)],
+        "refund.refundable": [asked(IN_A_BATCH, batch_id=PAST_BATCH, states=["settled", "surplus"])],
         "refund.of_payment": [asked(1, payment_id=QUEUED[0], practice_id=PRACTICE)],
         "resolutions.listed": [
             asked(len(IN_REVIEW), practice=None),
@@ -196,6 +200,8 @@ def _requests() -> dict[str, list[Question]]:
         "submissions.find_submitted": [asked(1, practice_id=PRACTICE, idempotency_key="live")],
         "submissions.matching_ready": [asked(OPEN_INVOICES, **SCOPE, filter=Jsonb({}), limit=50_000)],
         "submissions.retryable": [asked(IN_A_BATCH, **SCOPE, batch_id=PAST_BATCH)],
+        # Fifty declines, each with those of its card within 30 days.
+        "submissions.chances": [asked(100, practice_id=PRACTICE, payments=[UUID(int=15 * n) for n in range(1, 51)])],
         "submissions.weigh": [asked(len(INVOICES), **selection)],
         "submissions.blocked": [asked(len(INVOICES), **selection)],
         "submissions.submit": [
@@ -224,6 +230,26 @@ def _requests() -> dict[str, list[Question]]:
         "approvals.lock": [asked(1, id=WAITING_APPROVAL)],
         "approvals.waiting": [asked(2, **SCOPE, limit=100)],
         "approvals.decide": [asked(1, **decided)],
+        "refund_approvals.request": [
+            asked(
+                2,
+                "UPDATE practice SET refund_limit_minor = 1",
+                batch_id=PAST_BATCH,
+                payment_id=None,
+                payments=[UUID(int=1), UUID(int=2)],
+                total_minor=10_000,
+                reason="x",
+                by="person-1",
+            )
+        ],
+        "refund_approvals.find": [asked(2, practice_id=PRACTICE, id=WAITING_REFUND)],
+        "refund_approvals.lock": [asked(1, id=WAITING_REFUND)],
+        "refund_approvals.waiting": [
+            asked(4, practice_id=PRACTICE, batch_id=None, limit=100),
+            asked(4, practice_id=PRACTICE, batch_id=RUNNING_BATCH, limit=100),
+        ],
+        "refund_approvals.rows": [asked(5, id=WAITING_REFUND, limit=50, skip=0)],
+        "refund_approvals.decide": [asked(1, **decided | {"id": WAITING_REFUND})],
     }
 
 

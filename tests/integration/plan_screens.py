@@ -54,6 +54,9 @@ def _lists() -> dict[str, list[Question]]:
             asked(1, **SCOPE, id=None, number=1000 + PAST),
         ],
         "batches.breakdown": [asked(IN_A_BATCH, **SCOPE, batch_ids=[PAST_BATCH])],
+        "progress.of_batches": [
+            asked(2 * IN_A_BATCH, **SCOPE, batch_ids=[PAST_BATCH], lately=MINUTE, stuck=30 * MINUTE)
+        ],
         "report.payments": [
             asked(IN_A_BATCH, **report, payment_id=None, after_id=None),
             asked(101, **report, payment_id=None, after_id=PAST_PAYMENT),
@@ -65,9 +68,11 @@ def _lists() -> dict[str, list[Question]]:
             )
         ],
         "report.events": [asked(3, payment_id=PAST_PAYMENT)],
+        "report.said": [asked(4, payment_id=IN_REVIEW[0])],
         "report.attempts": [asked(3, payment_id=PAST_PAYMENT)],
         "reviews.waiting": [asked(len(IN_REVIEW) + 2, **SCOPE)],
         "reviews.cases": [asked(len(IN_REVIEW), **SCOPE, after_id=None, limit=PAGE)],
+        "reviews.resolved": [asked(PAGE, **SCOPE, before_id=None, limit=PAGE)],
         "invoices.page": [
             asked(
                 OPEN_INVOICES,

@@ -91,6 +91,26 @@ def test_a_settled_batch_is_refunded_where_a_void_is_too_late(url: str) -> None:
     at_a_shell(url, story, token=bearer(permissions=("billing", "billing:void", "billing:refund")))
 
 
+def test_a_refund_keeps_its_reason_and_waits_above_the_limit(url: str) -> None:
+    def story(call: Batchpay) -> None:
+        assert call("submit", "oak", "--matching", "invoice=INV-1", "--yes").code == 0
+        [row] = call("report", "BP-1001", "--json").json
+        with psycopg.connect(url) as connection:
+            builders.paid(connection, UUID(row["id"]))
+            connection.execute("UPDATE practice SET refund_limit_minor = 99")
+        said = call("refund", row["id"], "--reason", "Cancelled in time", "--yes").out
+        assert "needs approval: It is above the practice's refund limit." in said
+        with psycopg.connect(url) as connection:
+            waits = connection.execute("SELECT refund_reason, total_minor FROM refund_approval").fetchall()
+            assert waits == [("Cancelled in time", 100)]
+            connection.execute("UPDATE practice SET refund_limit_minor = NULL")
+        assert call("refund", "BP-1001", "--reason", "Cancelled in time", "--yes").code == 0
+        [after] = call("report", "BP-1001", "--json").json
+        assert (after["state"], after["refund_reason"]) == ("refunding", "Cancelled in time")
+
+    at_a_shell(url, story, token=bearer(permissions=("billing", "billing:refund")))
+
+
 def test_everything_or_what_matches_can_be_submitted(url: str) -> None:
     def story(call: Batchpay) -> None:
         matching = ("--matching", "amount_from_minor=500", "--matching", "client=client")

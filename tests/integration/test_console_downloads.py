@@ -5,6 +5,7 @@ import io
 import re
 
 import pytest
+from pypdf import PdfReader
 
 from services.submit.console.downloads import harmless
 from tests.console_client import Console, draft_with, submit, with_console
@@ -51,6 +52,9 @@ def test_a_pdf_is_a_file_to_keep(url: str) -> None:
         assert (reply.status, reply.headers["Content-Type"]) == (200, "application/pdf")
         assert reply.body.startswith(b"%PDF-")
         assert b"/Count 1" in reply.body
+        said = PdfReader(io.BytesIO(reply.body)).pages[0].extract_text()
+        assert re.search(r"Printed \w+ \d+, \d{4}, ", said), "a paper is read another day: it never says today"
+        assert "Today" not in said
         actions = await console.sql("SELECT action FROM audit_entry WHERE action LIKE 'report.exported%%'")
         assert actions == [("report.exported_pdf",)]
 

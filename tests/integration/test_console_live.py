@@ -3,11 +3,14 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 
+import psycopg
 import pytest
 
 from shared.store.batch_status import recompute
 from shared.store.pool import open_pool
+from tests import builders
 from tests.console_client import Console, Visitor, draft_with, submit, with_console
 from tests.submit_service import seed
 
@@ -27,9 +30,9 @@ class Stream:
         self.heard: dict[str, str] = {}
         self._news = asyncio.Condition()
 
-    async def listen(self, visitor: Visitor) -> None:
+    async def listen(self, visitor: Visitor, query: str) -> None:
         cookie = {"Cookie": f"__Host-batchpay={visitor.cookies['__Host-batchpay']}"}
-        async with visitor.session.get(f"{visitor.url}/console/batches/live", headers=cookie) as reply:
+        async with visitor.session.get(f"{visitor.url}/console/batches/live{query}", headers=cookie) as reply:
             assert reply.headers["Content-Type"].startswith("text/event-stream")
             name, lines = "", []
             async for raw in reply.content:
@@ -49,9 +52,9 @@ class Stream:
 
 
 @asynccontextmanager
-async def listening(visitor: Visitor) -> AsyncIterator[Stream]:
+async def listening(visitor: Visitor, query: str = "") -> AsyncIterator[Stream]:
     stream = Stream()
-    task = asyncio.create_task(stream.listen(visitor))
+    task = asyncio.create_task(stream.listen(visitor, query))
     try:
         yield stream
     finally:
@@ -89,6 +92,74 @@ def test_cells_follow_the_batch_to_its_end_and_the_end_is_said(url: str) -> None
             await stream.until("BP-1001.status", "Not charged")
             await stream.until("say", "Batch BP-1001 is finished.")
             assert stream.heard["BP-1001.progress"] == ""
+
+    with_console(url, story)
+
+
+def test_the_totals_and_tabs_of_an_open_report_follow_and_nothing_of_other_batches_is_sent(url: str) -> None:
+    async def story(console: Console) -> None:
+        pat, lee = await console.person(), await console.person(subject="lee")
+        await submit(pat, await draft_with(pat, ["INV-1", "INV-2"]))
+        await submit(pat, await draft_with(pat, ["INV-4"]))
+        report = (await lee.get("/console/batches/BP-1001")).body
+        assert 'sse-connect="/console/batches/live?batch=BP-1001"' in report
+        async with listening(lee, "?batch=BP-1001") as stream:
+            await stream.until("BP-1001.totals", "$3.00")
+            await stream.until("BP-1001.n-attention", "0")
+            await decline(console, "100001")
+            await stream.until("BP-1001.n-attention", "1")
+            await stream.until("BP-1001.totals", "$2.00")
+            await decline(console, "100002")
+            await stream.until("say", "Batch BP-1001 is finished. 0 approved, $0.00. 2 declined, $3.00.")
+            assert not any(name.startswith("BP-1002") for name in stream.heard)
+
+    with_console(url, story)
+
+
+def test_a_paused_processor_is_said_where_the_batch_waits(url: str) -> None:
+    async def story(console: Console) -> None:
+        pat = await console.person()
+        await submit(pat, await draft_with(pat, ["INV-1", "INV-2"]))
+        async with listening(pat) as stream:
+            await stream.until("BP-1001.progress", "You can leave this page")
+            await console.sql("INSERT INTO processor_pause (processor, paused_by, reason) VALUES ('vantage', 'x', 'y')")
+            await stream.until("BP-1001.progress", "Charging at Vantage is paused")
+            await stream.until("BP-1001.progress", "paused at 0 of 2. No card is charged twice: 2 payments wait.")
+            await stream.until("BP-1001.status", "Paused")
+            await stream.until("say", "Charging at Vantage is paused. Batch BP-1001 is paused at 0 of 2.")
+            await console.sql("DELETE FROM processor_pause")
+            await stream.until("BP-1001.progress", "You can leave this page")
+
+    with_console(url, story)
+
+
+async def lost_track(console: Console, number: str, minutes: int) -> None:
+    """A send that nobody answered, so long ago."""
+    await console.sql("UPDATE payment SET state = 'sending', claim_token = uuid7(), lease_until = now()"
+        " WHERE number = %s", number)  # fmt: skip
+    [(payment,)] = await console.sql("SELECT id FROM payment WHERE number = %s", number)
+    with psycopg.connect(console.caller.database_url) as connection:
+        sent_at = datetime.now(UTC) - timedelta(minutes=minutes)
+        builders.attempt(connection, payment, first_send_at=sent_at, last_send_at=sent_at, last_claimed_at=sent_at)
+        connection.execute("UPDATE payment SET state = 'unknown', next_check_at = now() WHERE id = %s", [payment])
+
+
+def test_a_processor_that_does_not_answer_and_payments_that_are_stuck_are_said(url: str) -> None:
+    async def story(console: Console) -> None:
+        pat = await console.person()
+        await submit(pat, await draft_with(pat, ["INV-1", "INV-2", "INV-3"]))
+        await lost_track(console, "100001", 1)
+        assert "is not answering" not in (await pat.get("/console/batches")).body
+        await lost_track(console, "100002", 31)
+        page = (await pat.get("/console/batches")).body
+        for said in (
+            "Vantage is not answering", "Paused: Vantage is not answering", "Batch BP-1001 is paused at 0 of 3",
+            "2 payments are being checked, 1 waits. We go on by ourselves when Vantage answers. Last try ",
+            "1 payment has had no outcome for 30 minutes", "$2.00 may or may not have been charged",
+        ):  # fmt: skip
+            assert said in page
+        clinician = await console.person(subject="dr1", permissions=("billing", "own_clients"), clinician="oak-dr1")
+        assert "no outcome for 30 minutes" not in (await clinician.get("/console/batches")).body
 
     with_console(url, story)
 

@@ -1,5 +1,6 @@
 """Billing staff resolve what is under review; the janitor's answer is played here."""
 
+import re
 from uuid import UUID
 
 import pytest
@@ -55,6 +56,56 @@ def test_what_a_person_says_is_written_down_and_the_page_waits_for_the_answer(ur
         assert "Nothing is left to resolve" in done
         assert "every 1s" not in done
         assert "Nothing to review" in (await pat.get("/console/review")).body
+
+    with_console(url, story)
+
+
+def test_resolved_cases_stay_on_the_list_with_who_and_how_and_in_the_timeline(url: str) -> None:
+    async def story(console: Console) -> None:
+        pat, payment, path = await under_review(console)
+        assert "Nothing is resolved yet" in (await pat.get("/console/review", show="resolved")).body
+        await pat.post(path, verdict="not_executed", note="looked too early")
+        await answer(console, "absence is not final before tomorrow")
+        assert "Nothing is resolved yet" in (await pat.get("/console/review?show=resolved")).body
+        await pat.post(path, verdict="charged", processor_ref="4711", note="seen in the portal")
+        await answer(console, None)
+        resolved = (await pat.get("/console/review?show=resolved")).body
+        for said in (
+            "$1.00 from Client 00001", "Pat said today at", "it was charged", "4711", "“seen in the portal”",
+            f"/console/payments/{payment}", 'Open <span class="n">0</span>',
+        ):  # fmt: skip
+            assert said in resolved
+        assert "looked too early" not in resolved
+        timeline = (await pat.get(f"/console/payments/{payment}")).body
+        assert "Pat said: it was charged" in timeline
+        assert "“seen in the portal” Transaction 4711. Taken today at" in timeline
+        assert "It was not believed: absence is not final before tomorrow." in timeline
+        other = await console.person("elm")
+        clinician = await console.person(subject="dr2", permissions=("billing", "own_clients"), clinician="oak-dr2")
+        for stranger in (other, clinician):
+            assert "Nothing is resolved yet" in (await stranger.get("/console/review?show=resolved")).body
+
+    with_console(url, story)
+
+
+def test_the_resolved_list_has_pages_the_newest_first(url: str) -> None:
+    async def story(console: Console) -> None:
+        pat, payment, _ = await under_review(console)
+        await console.sql("UPDATE payment SET review_reason = NULL")
+        await console.sql(
+            "INSERT INTO resolution (payment_id, verdict, note, asked_by, source, asked_at, answered_at)"
+            " SELECT %s, 'acknowledged', 'note ' || n || '.', 'pat', 'x', now() - n * interval '1 hour',"
+            " now() - n * interval '1 hour' FROM generate_series(1, 21) n",
+            payment,
+        )
+        first = (await pat.get("/console/review?show=resolved")).body
+        assert first.index("note 1.") < first.index("note 20.")
+        assert "note 21." not in first
+        found = re.search(r'href="(/console/review\?show=resolved&amp;after=[^"]+)"', first)
+        assert found
+        second = (await pat.get(found[1].replace("&amp;", "&"))).body
+        assert "note 21." in second
+        assert "note 20." not in second
 
     with_console(url, story)
 

@@ -15,6 +15,7 @@ from services.submit.edge import MOST_BODY_BYTES
 from services.submit.limits import SUBMITS
 from tests.console_client import EVERYTHING, Console, Visitor, draft_with, submit, with_console
 from tests.integration.test_console_live import listening
+from tests.integration.test_hostile_requests import WAITING_REFUND
 from tests.submit_service import seed
 
 # A text that is a tag, an attribute's end, a template and a script's end at once.
@@ -57,11 +58,15 @@ async def things(console: Console, practice: str) -> dict[str, str]:
         " ORDER BY p.id LIMIT 1",
         practice,
     )
-    return {"draft_id": draft.rsplit("/", 1)[1], "batch": "BP-1001", "payment": payment, "waiting": "BP-1002"}
+    [(refund,)] = await console.sql(WAITING_REFUND, payment)
+    return {
+        "draft_id": draft.rsplit("/", 1)[1], "batch": "BP-1001", "payment": payment, "waiting": "BP-1002",
+        "refund": str(refund),
+    }  # fmt: skip
 
 
 def filled(path: str, ids: dict[str, str]) -> str:
-    values = ids | ({"batch": ids["waiting"]} if "approvals" in path else {})
+    values = ids | ({"batch": ids["waiting"]} if "approvals/{batch}" in path else {})
     return re.sub(r"\{(\w+)[^}]*\}", lambda found: values[found[1]], path)
 
 
@@ -109,7 +114,10 @@ def test_another_practices_ids_are_not_found_and_nothing_changes(url: str, metho
         outsider = await console.person("elm")
         before = await state(console)
         reply = await (outsider.get(filled(path, ids)) if method == "GET" else outsider.post(filled(path, ids), **FORM))
-        missing = {"draft_id": str(ids["payment"]), "payment": ids["draft_id"], "batch": "BP-9", "waiting": "BP-9"}
+        missing = {
+            "draft_id": str(ids["payment"]), "payment": ids["draft_id"], "batch": "BP-9", "waiting": "BP-9",
+            "refund": ids["payment"],
+        }  # fmt: skip
         nowhere = await (
             outsider.get(filled(path, missing)) if method == "GET" else outsider.post(filled(path, missing), **FORM)
         )
@@ -125,6 +133,7 @@ async def state(console: Console) -> list[Any]:
         "SELECT (SELECT array_agg((b.status, b.void_requested_by)) FROM batch b),"
         " (SELECT array_agg((p.state, p.version) ORDER BY p.id) FROM payment p),"
         " (SELECT array_agg((a.decision) ORDER BY a.id) FROM approval a),"
+        " (SELECT array_agg((a.decision) ORDER BY a.id) FROM refund_approval a),"
         " (SELECT array_agg((d.invoice_id, d.cleared) ORDER BY d) FROM draft_invoice d)"
     )
 
@@ -143,7 +152,16 @@ def test_a_colleagues_draft_is_not_found(url: str) -> None:
     ("missing", "paths"),
     [
         ("billing:void", ["/console/batches/{batch}/void", "/console/payments/{payment}/void"]),
-        ("billing:approve", ["/console/approvals/{batch}/approve", "/console/approvals/{batch}/send-back"]),
+        ("billing:refund", ["/console/batches/{batch}/refund", "/console/payments/{payment}/refund"]),
+        (
+            "billing:approve",
+            [
+                "/console/approvals/{batch}/approve",
+                "/console/approvals/{batch}/send-back",
+                "/console/approvals/refunds/{refund}/approve",
+                "/console/approvals/refunds/{refund}/send-back",
+            ],
+        ),
     ],
 )
 def test_a_missing_permission_is_named_and_nothing_changes(url: str, missing: str, paths: list[str]) -> None:
@@ -229,10 +247,13 @@ def test_no_imported_text_becomes_markup(url: str, statement: str) -> None:
         await submit(pat, draft)
         [(payment,)] = await console.sql("SELECT id::text FROM payment ORDER BY id LIMIT 1")
         await console.sql("UPDATE payment SET review_reason = %s", HOSTILE)
+        [(refund,)] = await console.sql(WAITING_REFUND, payment)
+        await console.sql("UPDATE refund_approval SET refund_reason = %s", HOSTILE)
         paths = (
             "/console/batches", "/console/batches/BP-1001", "/console/batches/BP-1001/void", "/console/review",
             f"/console/payments/{payment}", f"/console/payments/{payment}/void",
-            f"/console/payments/{payment}/refund", f"/console/review/{payment}/resolve",
+            f"/console/payments/{payment}/refund", f"/console/review/{payment}/resolve", "/console/approvals",
+            f"/console/approvals/refunds/{refund}", "/console/review?show=resolved",
         )  # fmt: skip
         pages += [(await pat.get(path)).body for path in paths]
         for page in pages:
@@ -358,6 +379,7 @@ def test_every_view_of_clients_data_is_in_the_audit_log(url: str) -> None:
             f"/console/payments/{ids['payment']}": "payment.viewed",
             "/console/review": "review.viewed",
             "/console/approvals/BP-1002": "approval.viewed",
+            f"/console/approvals/refunds/{ids['refund']}": "refund_approval.viewed",
         }
         for path, action in pages.items():
             [(before,)] = await console.sql("SELECT coalesce(max(id), 0) FROM audit_entry")

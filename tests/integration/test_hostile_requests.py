@@ -23,9 +23,19 @@ SQL = ("'; DROP TABLE payment; --", "%", "_", "\\", "' OR '1'='1", "$1", "%(prac
 BODIES: dict[str, Any] = {
     "approve": {"control": {"count": 1, "total_minor": 500}},
     "send-back": {"reason": "no"},
+    "refund": {"reason": "no"},
     "rotate-secret": {},
     "retry": {"control": {"count": 1, "total_minor": 500}},
 }
+
+
+# Of this payment, as asking above the limit leaves it.
+WAITING_REFUND = """
+INSERT INTO refund_approval (practice_id, batch_id, payment_id, payments, currency, total, total_minor, limit_minor,
+  requested_by, expires_at)
+SELECT practice_id, batch_id, id, ARRAY[id], currency, 1, amount_minor, 1, 'lee', now() + interval '1 day'
+FROM payment WHERE id = %s RETURNING id
+"""
 
 
 def operations(*, with_ids: bool = False) -> list[tuple[str, str]]:
@@ -46,12 +56,19 @@ async def things(caller: Caller) -> dict[str, str]:
     payment = (await caller.get(f"/v1/batches/{batch['id']}/payments")).body["items"][0]
     keeper = caller.as_(bearer(permissions=EVERYTHING))
     webhook = (await keeper.post("/v1/webhooks", {"url": "https://example.com/oak"})).body["id"]
-    ids = {"batch": batch["id"], "payment": payment["id"], "practice": "oak", "waiting": waiting["number"]}
+    [(refund,)] = await caller.sql(WAITING_REFUND, payment["id"])
+    ids = {
+        "refund": str(refund),
+        "batch": batch["id"],
+        "payment": payment["id"],
+        "practice": "oak",
+        "waiting": waiting["number"],
+    }
     return {**ids, "webhook": webhook}
 
 
 def filled(path: str, ids: dict[str, str]) -> str:
-    values = ids | ({"batch": ids["waiting"]} if "approvals" in path else {})
+    values = ids | ({"batch": ids["waiting"]} if "approvals/{batch}" in path else {})
     return re.sub(r"\{(\w+)\}", lambda found: values[found[1]], path)
 
 
@@ -59,6 +76,7 @@ async def state(caller: Caller) -> list[Any]:
     return await caller.sql(
         "SELECT (SELECT array_agg((status, void_requested_by) ORDER BY id) FROM batch),"
         " (SELECT array_agg((state, version) ORDER BY id) FROM payment), (SELECT array_agg(decision) FROM approval),"
+        " (SELECT array_agg(decision) FROM refund_approval),"
         " (SELECT count(*) FROM client), (SELECT count(*) FROM invoice), (SELECT count(*) FROM session)"
     )
 
@@ -67,7 +85,7 @@ def test_another_practices_ids_are_not_found_in_any_route_and_nothing_changes(ur
     async def story(caller: Caller) -> None:
         ids, before = await things(caller), None
         nowhere = {"batch": ids["payment"], "payment": ids["batch"], "practice": "nowhere", "waiting": "BP-9"}
-        nowhere["webhook"] = ids["payment"]
+        nowhere |= {"webhook": ids["payment"], "refund": ids["payment"]}
         other = caller.as_(bearer("elm", permissions=EVERYTHING))
         before = await state(caller)
         for method, path in operations(with_ids=True):
@@ -121,7 +139,8 @@ def test_a_deeply_nested_or_huge_body_is_refused_by_every_route_that_takes_one(u
 
     async def story(caller: Caller) -> None:
         lee = caller.as_(bearer(permissions=EVERYTHING))
-        ids = {"batch": "BP-1", "waiting": "BP-1", "practice": "oak", "payment": "0" * 32, "webhook": "0" * 32}
+        ids = {"batch": "BP-1", "waiting": "BP-1", "practice": "oak"}
+        ids |= dict.fromkeys(("payment", "webhook", "refund"), "0" * 32)
         for method, path in operations():
             if "requestBody" not in PATHS[path][method.lower()]:
                 continue

@@ -28,7 +28,8 @@ HALF, WHOLE = 2_000, 4_000  # batches
 
 GROWING: Final = {
     "approval", "attempt", "audit_entry", "batch", "delivery", "dispute", "draft", "draft_invoice", "finding",
-    "invoice", "payment", "payment_event", "processor_fee", "reconciliation", "resolution", "session", "webhook",
+    "invoice", "payment", "payment_event", "processor_fee", "reconciliation", "refund_approval", "resolution",
+    "session", "webhook",
 }  # fmt: skip
 
 # What reads more when there is more, or reads nothing, and why that is right.

@@ -16,6 +16,7 @@ from services.submit.console import (
     history,
     live,
     payment,
+    refund_approvals,
     refunds,
     report,
     resolving,
@@ -27,12 +28,12 @@ from services.submit.console import (
 )
 from services.submit.console.headers import Headers
 from services.submit.console.pages import FOLDER
-from services.submit.console.session import check_csrf
+from services.submit.console.session import check_csrf, check_text
 from services.submit.limits import SIGN_INS, Limiter
 
 MODULES: Final[tuple[Any, ...]] = (
     account, history, live, downloads, report, payment, voids, refunds, retries, drafts, selection, confirm, review,
-    resolving, approvals,
+    resolving, approvals, refund_approvals,
 )  # fmt: skip
 
 
@@ -45,6 +46,6 @@ def create_console(verifier: Verifier, submits: Limiter) -> FastAPI:
     # The one door without a session to take a CSRF token from; it has its own.
     app.include_router(sign_in.router)
     for module in MODULES:
-        app.include_router(module.router, dependencies=[Depends(check_csrf)])
+        app.include_router(module.router, dependencies=[Depends(check_csrf), Depends(check_text)])
     app.mount("/static", StaticFiles(directory=FOLDER / "static"))
     return app

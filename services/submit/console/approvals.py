@@ -15,7 +15,7 @@ from services.submit.console import pages
 from services.submit.console.session import Approving, Member, NotAllowedError, SignedIn
 from services.submit.explain import why
 from services.submit.problems import not_found
-from shared.store import approvals, drafts
+from shared.store import approvals, drafts, refund_approvals
 from shared.store.scope import seeing
 
 router = APIRouter()
@@ -28,8 +28,9 @@ async def waiting(request: Request, member: Approving, pool: Pool) -> Response:
         raise NotAllowedError(Permission.APPROVE)
     async with seeing(pool, member.scope) as connection:
         rows = await approvals.waiting(connection, member.scope)
+        refunds = await refund_approvals.waiting(connection, member.scope)
         shell = await pages.shell(connection, member)
-    return pages.page(request, "approvals.html", member=member, shell=shell, rows=rows)
+    return pages.page(request, "approvals.html", member=member, shell=shell, rows=rows, refunds=refunds)
 
 
 @router.get("/approvals/{batch}")

@@ -27,6 +27,7 @@ _CHUNK: Final = 1000
 _COLUMNS: Final = (
     "Batch", "Invoice", "Client", "First service date", "Last service date", "Card", "Last 4", "Payment number",
     "Amount", "Currency", "Status", "Reason", "Processor", "Processor reference", "Submitted", "Finished",
+    "Refund reason",
 )  # fmt: skip
 # A cell that begins with one of these is a formula to a spreadsheet.
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
@@ -112,6 +113,7 @@ def _record(row: ReportRow, member: Member) -> tuple[str, ...]:
         row.processor_ref or "",
         f.local_iso(row.submitted_at),
         f.local_iso(row.finished_at),
+        row.refund_reason or "",
     )
 
 

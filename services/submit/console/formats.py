@@ -76,10 +76,21 @@ class Formats:
         name = "Today" if day == self.today() else self.day(day)
         return f"{name}, {self.time(at, seconds=seconds)}"
 
+    def stamp(self, at: datetime) -> str:
+        """`Nov 20, 2026, 4:22 PM`, also today: for what is filed and read another day."""
+        return f"{self.day(self.local(at).date())}, {self.time(at)}"
+
     def short_when(self, at: datetime) -> str:
         """On a button: `2:44 PM` if that is today, else the day alone."""
         day = self.local(at).date()
         return self.time(at) if day == self.today() else self.short_day(day)
+
+    def coming(self, at: datetime) -> str:
+        """A moment to come, as exactly as a person needs it: `today at 2:44 PM`, `tomorrow, Nov 24`, `Nov 26`."""
+        day = self.local(at).date()
+        if day == self.today():
+            return self.moment(at)
+        return f"tomorrow, {self.short_day(day)}" if day == self.today() + timedelta(days=1) else self.short_day(day)
 
     def moment(self, at: datetime) -> str:
         """Within a sentence: `today at 2:44 PM` or `on Nov 20, 2026 at 4:22 PM`."""
@@ -106,6 +117,14 @@ class Formats:
         """The cut-off that ends the Vantage day of `at`, or of now."""
         return cut_off(settlement_day(at or self.now()))
 
+    def until(self, at: datetime) -> str:
+        """How long it is until then: `2 h 8 min`."""
+        return _hours(at - self.now())
+
+    def since(self, at: datetime) -> str:
+        """How long ago that was: `5 h 37 min`."""
+        return _hours(self.now() - at)
+
     def settlement(self, at: datetime | None = None) -> str:
         """That cut-off in this practice's zone: `today at 5:00 PM`, `tomorrow at 2:00 PM`."""
         when = self.settles_at(at)
@@ -113,3 +132,11 @@ class Formats:
         if day == self.today() + timedelta(days=1):
             return f"tomorrow at {self.time(when)}"
         return self.moment(when)
+
+
+def _hours(time: timedelta) -> str:
+    """In hours and begun minutes; in days where hours say little."""
+    if time >= timedelta(days=2):
+        return f"{time.days} days"
+    hours, minutes = divmod(-(-max(0, round(time.total_seconds())) // 60), 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"

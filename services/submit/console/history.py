@@ -7,14 +7,15 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
 from services.submit.caller import Pool
-from services.submit.console import pages
+from services.submit.console import pace, pages
 from services.submit.console.listing import Listing, read_sort
 from services.submit.console.session import Member, SignedIn
 from services.submit.explain import payment_reason
 from shared.domain.batch import Group, Posting, group
 from shared.domain.payment import State
-from shared.store import approvals, batches
+from shared.store import approvals, batches, progress
 from shared.store.batches import NEWEST_FIRST, Batch, Connection, Part
+from shared.store.progress import Progress
 from shared.store.scope import seeing
 
 router = APIRouter()
@@ -47,6 +48,7 @@ class Line:
     batch: Batch
     parts: list[Part]
     voidable: bool
+    progress: Progress | None = None
 
     @property
     def number(self) -> str:
@@ -74,6 +76,18 @@ class Line:
     @property
     def waiting(self) -> int:
         return self.count(State.QUEUED, State.SENDING, State.PROCESSING)
+
+    def voids(self, *states: State) -> int:
+        """How many payments whose void was asked for are in these states; without one, in any."""
+        return sum(part.payments for part in self.parts if part.void_asked and (not states or part.state in states))
+
+    @property
+    def time_left(self) -> str:
+        return pace.time_left(self.progress, finished=self.finished, waiting=self.waiting)
+
+    @property
+    def outage(self) -> pace.Outage | None:
+        return pace.outage(self.progress, waiting=self.waiting)
 
     @property
     def problems(self) -> list[Problem]:
@@ -108,12 +122,20 @@ def _sentence(part: Part) -> str:
     return "On the review list."
 
 
-async def lines(connection: Connection, member: Member, rows: list[Batch]) -> list[Line]:
-    """These batches with what their progress and markers tell."""
-    interesting = [row.id for row in rows if row.tally.unfinished or row.tally.declined or row.tally.in_review]
+async def lines(connection: Connection, member: Member, rows: list[Batch], *, whole: bool = False) -> list[Line]:
+    """These batches with what their progress and markers tell; `whole`: with all parts of all of them."""
+    interesting = [row.id for row in rows if whole or row.tally.unfinished or row.tally.declined or row.tally.in_review]
     parts = await batches.breakdown(connection, member.scope, batch_ids=interesting) if interesting else {}
+    running = [row.id for row in rows if row.tally.unfinished]
+    under_way = await progress.of_batches(connection, member.scope, batch_ids=running) if running else {}
     return [
-        Line(batch=row, parts=parts.get(row.id, []), voidable=member.may_void_batches and can_void(row)) for row in rows
+        Line(
+            batch=row,
+            parts=parts.get(row.id, []),
+            voidable=member.may_void_batches and can_void(row),
+            progress=under_way.get(row.id),
+        )
+        for row in rows
     ]
 
 

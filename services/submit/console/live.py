@@ -7,17 +7,18 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Annotated, Any, Final
 from uuid import UUID
 
 import structlog
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import StreamingResponse
 from psycopg import OperationalError
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
+from services.submit.batches import number_of
 from services.submit.caller import Pool
-from services.submit.console import history, pages
+from services.submit.console import history, pages, report
 from services.submit.console.history import Line
 from services.submit.console.session import Member, Watching
 from shared.domain.batch import Posting
@@ -37,25 +38,30 @@ _log = structlog.get_logger()
 
 
 @router.get("/batches/live")
-async def live(request: Request, member: Watching, pool: Pool) -> StreamingResponse:
-    """The cells of pending batches, whenever they change."""
+async def live(
+    request: Request, member: Watching, pool: Pool, batch: Annotated[str | None, Query(max_length=40)] = None
+) -> StreamingResponse:
+    """The cells of pending batches, whenever they change; with `batch` those of its report."""
+    told = _Told(only=number_of(batch or ""))
     return StreamingResponse(
-        _events(request, member, pool), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"}
+        _events(request, member, pool, told), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"}
     )
 
 
 @dataclass(slots=True)
 class _Told:
-    """What this connection was told, so that it hears only news."""
+    """What this connection was told, so that it hears only news. `only` is the number of the batch that is open."""
 
+    only: int | None = None
     cells: dict[str, str] = field(default_factory=dict)
     watched: set[UUID] = field(default_factory=set)
     quarters: dict[UUID, int] = field(default_factory=dict)
+    outages: set[UUID] = field(default_factory=set)
     said_at: float = 0.0
 
 
-async def _events(request: Request, member: Member, pool: AsyncConnectionPool[Any]) -> AsyncIterator[str]:
-    told, beat_at = _Told(), 0.0
+async def _events(request: Request, member: Member, pool: AsyncConnectionPool[Any], told: _Told) -> AsyncIterator[str]:
+    beat_at = 0.0
     yield "retry: 2000\n\n"
     while not await request.is_disconnected():
         now = time.monotonic()
@@ -88,12 +94,13 @@ def _event(name: str, html: str) -> str:
 
 async def _news(connection: Connection, member: Member, told: _Told) -> list[tuple[str, str]]:
     """The cells that are not what this connection was told last."""
-    order = Order(sort=NEWEST_FIRST, descending=True, limit=_MOST_BATCHES)
-    rows = await batches.page(connection, member.scope, posting=Posting.PENDING, order=order)
-    rows += await _posted_since(connection, member, told, {row.id for row in rows})
+    rows = await _rows(connection, member, told)
     news: list[tuple[str, str]] = []
-    for line in await history.lines(connection, member, rows):
-        for name, html in _cells(line, member).items():
+    for line in await history.lines(connection, member, rows, whole=told.only is not None):
+        cells = _cells(line, member)
+        if told.only is not None:
+            cells |= _report_cells(line, member)
+        for name, html in cells.items():
             event = f"{line.number}.{name}"
             if told.cells.get(event) != html:
                 told.cells[event] = html
@@ -101,6 +108,15 @@ async def _news(connection: Connection, member: Member, told: _Told) -> list[tup
         news += [("say", sentence) for sentence in _say(line, member, told)]
     told.watched = {row.id for row in rows if row.posting is Posting.PENDING}
     return news
+
+
+async def _rows(connection: Connection, member: Member, told: _Told) -> list[Batch]:
+    if told.only is not None:
+        found = await batches.find(connection, member.scope, number=told.only)
+        return [found] if found else []
+    order = Order(sort=NEWEST_FIRST, descending=True, limit=_MOST_BATCHES)
+    rows = await batches.page(connection, member.scope, posting=Posting.PENDING, order=order)
+    return rows + await _posted_since(connection, member, told, {row.id for row in rows})
 
 
 async def _posted_since(connection: Connection, member: Member, told: _Told, pending: set[UUID]) -> list[Batch]:
@@ -112,14 +128,27 @@ async def _posted_since(connection: Connection, member: Member, told: _Told, pen
 
 
 def _cells(line: Line, member: Member) -> dict[str, str]:
-    html = pages.fragment("live.html", line=line, f=member.formats, member=member)
+    return _split(pages.fragment("live.html", line=line, f=member.formats, member=member))
+
+
+def _report_cells(line: Line, member: Member) -> dict[str, str]:
+    counts, totals = report.tab_counts(line.parts), report.totals(line.parts)
+    return _split(pages.fragment("live_report.html", line=line, counts=counts, totals=totals, f=member.formats))
+
+
+def _split(html: str) -> dict[str, str]:
     return {name: text.strip() for name, text in (part.split("\x1f", 1) for part in html.split("\x1e")[1:])}
 
 
 def _say(line: Line, member: Member, told: _Told) -> list[str]:
-    """For screen readers: quarters and the end of the batches that this person submitted, not more than needed."""
-    if line.batch.submitted_by != member.subject:
+    """For screen readers, not more than needed: how the batch gets on that this person submitted or has open."""
+    if line.batch.submitted_by != member.subject and told.only is None:
         return []
+    if line.outage is None:
+        told.outages.discard(line.batch.id)
+    elif line.batch.id not in told.outages:
+        told.outages.add(line.batch.id)
+        return [_sentence(line, member)]
     quarter = 4 if not line.running else 4 * line.finished // line.batch.total
     before = told.quarters.get(line.batch.id)
     if before is None or quarter <= before:
@@ -129,4 +158,8 @@ def _say(line: Line, member: Member, told: _Told) -> list[str]:
     if quarter < 4 and now - told.said_at < _SAY_EVERY_S:
         return []
     told.quarters[line.batch.id], told.said_at = quarter, now
-    return [pages.fragment("say.html", line=line, f=member.formats).strip()]
+    return [_sentence(line, member)]
+
+
+def _sentence(line: Line, member: Member) -> str:
+    return pages.fragment("say.html", line=line, f=member.formats).strip()

@@ -10,7 +10,7 @@ from services.submit.console import pages, timeline
 from services.submit.console.report import refundable, voidable, why
 from services.submit.console.session import SignedIn
 from services.submit.problems import not_found
-from shared.store import report
+from shared.store import refund_approvals, report, submissions
 from shared.store.scope import seeing
 
 router = APIRouter()
@@ -24,6 +24,9 @@ async def payment_timeline(request: Request, payment: UUID, member: SignedIn, po
             raise not_found()
         events = await report.events(connection, payment_id=payment)
         attempts = await report.attempts(connection, payment_id=payment)
+        said = await report.said(connection, payment_id=payment)
+        refunds = await refund_approvals.waiting(connection, member.scope, batch_id=row.batch_id)
+        chances = await submissions.chances(connection, member.scope, payments=[row.id])
         shell = await pages.shell(connection, member)
         await member.note_view(connection, "payment.viewed", batch_id=row.batch_id, payment_id=row.id)
     return pages.page(
@@ -32,9 +35,10 @@ async def payment_timeline(request: Request, payment: UUID, member: SignedIn, po
         member=member,
         shell=shell,
         row=row,
-        entries=timeline.entries(row, events, attempts, formats=member.formats, shell=shell),
+        entries=timeline.entries(row, events, attempts, said, formats=member.formats, shell=shell),
         attempts=attempts,
-        sentence=why(row),
+        refunds=[one for one in refunds if row.id in one.payments],
+        sentence=why(row, member.formats, chances.get(row.id)),
         voidable=voidable(member, row),
         refundable=refundable(member, row),
     )

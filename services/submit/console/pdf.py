@@ -88,6 +88,8 @@ def _record(row: ReportRow, f: Formats) -> list[list[str]]:
     status = [words.STATES[State(row.state)].words]
     if sentence := why(row):
         status.append(sentence)
+    if row.refund_reason:
+        status.append(f"Refund: \N{LEFT DOUBLE QUOTATION MARK}{row.refund_reason}\N{RIGHT DOUBLE QUOTATION MARK}")
     return [
         [row.invoice_number],
         [row.client_name],
@@ -131,7 +133,7 @@ class _Paper:
         self._text(
             _MARGIN,
             self._y - 28,
-            f"Batch BP-{batch.number} · {words.BATCHES[batch.status].words} · submitted {f.when(batch.submitted_at)}"
+            f"Batch BP-{batch.number} · {words.BATCHES[batch.status].words} · submitted {f.stamp(batch.submitted_at)}"
             f" by {document.submitted_by}{approved} · {PROCESSOR_NAMES[batch.processor]}{number}",
             size=8.5,
         )
@@ -188,7 +190,7 @@ class _Paper:
     def _foot(self) -> None:
         document, f = self._document, self._document.formats
         y = _MARGIN - 8
-        printed = f"Printed {f.when(f.now())} by {document.printed_by}. All times are {f.zone()}."
+        printed = f"Printed {f.stamp(f.now())} by {document.printed_by}. All times are {f.zone()}."
         self._text(_MARGIN, y, f"{printed} All amounts in {f.currency_name()}.", grey=True)
         self._right(self._width - _MARGIN, y, f"Page {self._page} of {self._pages}", grey=True)
 

@@ -15,15 +15,19 @@ from services.submit.console.session import Member, NotAllowedError, Refunding
 from services.submit.console.voids import Effect
 from services.submit.problems import not_found
 from shared.domain.payment import State
-from shared.domain.refund_requests import RefundResult, result_of_asking, words
+from shared.domain.refund_requests import LONGEST_REASON, REFUNDABLE, RefundResult, result_of_asking, words
 from shared.store import batches, refunds, report
 from shared.store.batches import Batch, Connection, Part
+from shared.store.refunds import RefundsMoreError
 from shared.store.report import ReportRow
 from shared.store.scope import seeing
+from shared.store.voids import Shown
 
 router = APIRouter()
 _NOT_SETTLED: Final = (State.QUEUED, State.SENDING, State.UNKNOWN, State.PROCESSING, State.APPROVED, State.VOIDING)
+_ASKED: Final = (RefundResult.REFUNDING, RefundResult.ALREADY_ASKED, RefundResult.NEEDS_APPROVAL)
 Number = Annotated[int, Form(ge=0, le=2**53)]
+Reason = Annotated[str, Form(max_length=LONGEST_REASON)]
 
 
 @router.get("/batches/{batch}/refund")
@@ -33,22 +37,32 @@ async def ask_batch(request: Request, batch: BatchId, member: Refunding, pool: P
 
 @router.post("/batches/{batch}/refund")
 async def refund_batch(
-    request: Request, batch: BatchId, member: Refunding, pool: Pool, *, count: Number, total_minor: Number
+    request: Request,
+    batch: BatchId,
+    member: Refunding,
+    pool: Pool,
+    *,
+    count: Number,
+    total_minor: Number,
+    reason: Reason = "",
 ) -> Response:
     """Refund if nothing more than what was shown would be; payments may have settled meanwhile."""
     async with seeing(pool, member.scope) as connection:
-        found, parts = await _parts(connection, member, batch)
-    now = _over(parts, State.SETTLED)
-    if now.payments > count or now.amount_minor > total_minor or now.payments == 0:
+        found, _ = await _parts(connection, member, batch)
+    try:
+        asked = await refunds.request_batch_refund(
+            pool,
+            practice_id=member.scope.practice_id,
+            batch_id=found.id,
+            actor=member.subject,
+            source=member.source,
+            reason=reason.strip() or None,
+            shown=Shown(payments=count, amount_minor=total_minor),
+        )
+    except RefundsMoreError:
         return await _batch_dialog(request, batch, member, pool, status=409)
-    await refunds.request_batch_refund(
-        pool,
-        practice_id=member.scope.practice_id,
-        batch_id=found.id,
-        actor=member.subject,
-        source=member.source,
-    )
-    return RedirectResponse(f"{history.PATH}/BP-{found.number}", status_code=303)
+    waits = next((one.approval for one in asked if one.approval), None)
+    return _asked(waits, f"{history.PATH}/BP-{found.number}")
 
 
 @router.get("/payments/{payment}/refund")
@@ -57,7 +71,9 @@ async def ask_payment(request: Request, payment: UUID, member: Refunding, pool: 
 
 
 @router.post("/payments/{payment}/refund")
-async def refund_payment(request: Request, payment: UUID, member: Refunding, pool: Pool) -> Response:
+async def refund_payment(
+    request: Request, payment: UUID, member: Refunding, pool: Pool, *, reason: Reason = ""
+) -> Response:
     """Ask for the refund; the dialog again, with the reason, if there is nothing to refund any more."""
     async with seeing(pool, member.scope) as connection:
         if await report.payment(connection, member.scope, payment_id=payment) is None:
@@ -68,10 +84,21 @@ async def refund_payment(request: Request, payment: UUID, member: Refunding, poo
         payment_id=payment,
         actor=member.subject,
         source=member.source,
+        reason=reason.strip() or None,
     )
-    if asked is None or asked.result not in {RefundResult.REFUNDING, RefundResult.ALREADY_ASKED}:
+    if asked is None or asked.result not in _ASKED:
         return await _payment_dialog(request, payment, member, pool, status=409)
-    return RedirectResponse(f"/console/payments/{payment}", status_code=303)
+    return _asked(asked.approval, f"/console/payments/{payment}")
+
+
+def _asked(approval: UUID | None, path: str) -> Response:
+    """Where to go on: to what waits for a second person, or to what was refunded."""
+    return RedirectResponse(f"/console/approvals/refunds/{approval}" if approval else path, status_code=303)
+
+
+def is_above(member: Member, amount_minor: int) -> bool:
+    """Whether a refund of so much needs a second person."""
+    return member.refund_limit_minor is not None and amount_minor > member.refund_limit_minor
 
 
 def _over(parts: list[Part], *states: State) -> Effect:
@@ -90,6 +117,7 @@ async def _batch_dialog(request: Request, batch: str, member: Member, pool: Pool
     async with seeing(pool, member.scope) as connection:
         found, parts = await _parts(connection, member, batch)
         shell = await pages.shell(connection, member)
+    settled = _over(parts, *REFUNDABLE)
     return pages.page(
         request,
         "refund_batch.html",
@@ -98,7 +126,8 @@ async def _batch_dialog(request: Request, batch: str, member: Member, pool: Pool
         status=status,
         changed=status == 409,
         batch=found,
-        settled=_over(parts, State.SETTLED),
+        settled=settled,
+        above=is_above(member, settled.amount_minor),
         not_settled=_over(parts, *_NOT_SETTLED),
         back=_over(parts, State.REFUNDED, State.REFUNDING, State.VOIDED),
     )
@@ -120,6 +149,7 @@ async def _payment_dialog(request: Request, payment: UUID, member: Member, pool:
         row=row,
         refundable=refundable(member, row),
         said=_why_not(row),
+        above=is_above(member, row.amount_minor),
     )
 
 

@@ -10,16 +10,18 @@ from services.submit.auth import Permission
 from services.submit.batches import BatchId, visible_batch
 from services.submit.caller import Pool
 from services.submit.console import history, pages
-from services.submit.console.history import Line, Text
+from services.submit.console.formats import Formats
+from services.submit.console.history import Text
 from services.submit.console.listing import Listing, read_sort
 from services.submit.console.session import Member, SignedIn
 from services.submit.explain import payment_reason
 from shared.domain.payment import State
 from shared.domain.refund_requests import RefundResult, result_of_asking
-from shared.store import batches, report, submissions
+from shared.store import refund_approvals, report, submissions
 from shared.store.batches import Part
 from shared.store.report import ReportRow, Wanted
 from shared.store.scope import seeing
+from shared.store.submissions import Chance
 
 router = APIRouter()
 _SORTS: Final = ("attention", "invoice", "client", "service_date", "card", "number", "amount", "finished")
@@ -87,14 +89,29 @@ def tab_counts(parts: list[Part]) -> dict[Tab, int]:
     }
 
 
-def why(row: ReportRow) -> str:
-    """The sentence under a payment's status; empty where the status says all."""
+def why(row: ReportRow, formats: Formats | None = None, chance: Chance | None = None) -> str:
+    """The sentence under a payment's status; empty where the status says all.
+
+    With `formats` it says when we look next, with a `chance` when a soft decline may be tried again.
+    """
     if row.state == State.UNKNOWN:
-        return "No clear answer yet. We keep looking; it is not sent again."
+        look = f"; next look {formats.moment(row.next_check_at)}" if formats and row.next_check_at else ""
+        return f"No clear answer yet. We keep looking{look}. It is not charged again."
     if row.review_reason is not None:
         return "On the review list: a person has to look at it."
     said = payment_reason(row.reason_code, row.reason_category)
-    return said.message if said else ""
+    sentence = said.message if said else ""
+    return f"{sentence} {_again(chance, formats)}".strip() if chance and formats else sentence
+
+
+def _again(chance: Chance, formats: Formats) -> str:
+    if not chance.chargeable:
+        return ""
+    if not chance.allowed:
+        return f"It was tried {chance.declines} times; ask the client."
+    if chance.from_at is None or chance.from_at <= formats.now():
+        return "You can retry now."
+    return f"You can retry from {formats.coming(chance.from_at)}."
 
 
 def voidable(member: Member, row: ReportRow) -> bool:
@@ -143,7 +160,9 @@ async def batch_report(
         )
         wanted = Wanted(states=TABS[tab][1], or_in_review=tab == "attention", search=q.strip() or None)
         rows = await report.page(connection, member.scope, batch_id=found.id, wanted=wanted, order=listing.order())
-        parts = (await batches.breakdown(connection, member.scope, batch_ids=[found.id]))[found.id]
+        (line,) = await history.lines(connection, member, [found], whole=True)
+        refunds = await refund_approvals.waiting(connection, member.scope, batch_id=found.id)
+        chances = await submissions.chances(connection, member.scope, payments=[row.id for row in rows])
         again = await submissions.retryable(connection, member.scope, batch_id=found.id)
         await member.note_view(connection, "report.viewed", batch_id=found.id, rows=len(rows))
         shell = await pages.shell(connection, member)
@@ -153,15 +172,19 @@ async def batch_report(
         "report.html",
         member=member,
         shell=shell,
-        line=Line(batch=found, parts=parts, voidable=member.may_void_batches and history.can_void(found)),
-        refundable=member.may_refund_batches and any(part.state is State.SETTLED for part in parts),
+        line=line,
+        refundable=member.may_refund_batches and line.count(State.SETTLED) > 0,
+        refunds=refunds,
         again=None if member.scope.own_clients else again,
-        totals=totals(parts),
-        counts=tab_counts(parts),
+        totals=totals(line.parts),
+        counts=tab_counts(line.parts),
         tabs=TABS,
         tab=tab,
         q=q,
-        rows=[(row, why(row), voidable(member, row), refundable(member, row)) for row in shown],
+        rows=[
+            (row, why(row, member.formats, chances.get(row.id)), voidable(member, row), refundable(member, row))
+            for row in shown
+        ],
         listing=listing,
         previous=previous,
         following=following,

@@ -3,7 +3,7 @@
 from typing import Annotated, Final
 from uuid import UUID
 
-from fastapi import APIRouter, Form, Request
+from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
 from services.submit.caller import Pool
@@ -22,9 +22,16 @@ Typed = Annotated[str, Form(max_length=_LONGEST)]
 
 
 @router.get("/review/{payment}/resolve")
-async def ask(request: Request, payment: UUID, member: SignedIn, pool: Pool) -> Response:
-    """The question, or what became of the last word about it."""
-    return await _page(request, payment, member, pool)
+async def ask(
+    request: Request,
+    payment: UUID,
+    member: SignedIn,
+    pool: Pool,
+    verdict: Annotated[str, Query(max_length=_LONGEST)] = "",
+) -> Response:
+    """The question, with the answer that was pressed on the list; or what became of the last word about it."""
+    typed = {"verdict": verdict, "processor_ref": "", "note": ""}
+    return await _page(request, payment, member, pool, typed=typed)
 
 
 @router.post("/review/{payment}/resolve")

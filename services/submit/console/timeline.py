@@ -2,14 +2,17 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from operator import attrgetter
 from typing import Final, NamedTuple
 
 from services.submit.console.formats import Formats
 from services.submit.console.pages import Shell
+from services.submit.console.words import VERDICTS
 from services.submit.explain import payment_reason
 from shared.domain.eligibility import PROCESSOR_NAMES
 from shared.domain.payment import Event, State
-from shared.store.report import ReportRow, TimelineAttempt, TimelineEvent
+from shared.domain.resolving import Verdict
+from shared.store.report import ReportRow, TimelineAttempt, TimelineEvent, TimelineWord
 
 
 class _Words(NamedTuple):
@@ -66,10 +69,16 @@ class Entry:
 
 
 def entries(
-    row: ReportRow, events: list[TimelineEvent], attempts: list[TimelineAttempt], *, formats: Formats, shell: Shell
+    row: ReportRow,
+    events: list[TimelineEvent],
+    attempts: list[TimelineAttempt],
+    words: list[TimelineWord],
+    *,
+    formats: Formats,
+    shell: Shell,
 ) -> list[Entry]:
-    """Every step of this payment, and its settlement if that is to come."""
-    said = [
+    """Every step of this payment, what people said of it, and its settlement if that is to come."""
+    happened = [
         Entry(
             at=row.submitted_at,
             what="Batch submitted",
@@ -78,7 +87,9 @@ def entries(
             more=f"By {shell.name(row.submitted_by)}. Amount and card were frozen.",
         ),
         *(_entry(row, event, formats, shell) for event in events),
+        *(_word(word, formats, shell) for word in words),
     ]
+    said = sorted(happened, key=attrgetter("at"))
     if row.state == State.APPROVED and row.processor == "vantage":
         said.append(_settlement(attempts, formats))
     return said
@@ -98,8 +109,10 @@ def _entry(row: ReportRow, event: TimelineEvent, formats: Formats, shell: Shell)
         fact = str((event.detail or {}).get("fact", ""))
         words = _WORDS[Event.OBSERVE] if "found" in fact else _Words("Noted", "page")
         more = [_sentence(fact)]
-    if event.event in {Event.REQUEST_VOID, Event.MARK_VOID, Event.REQUEST_REFUND, Event.CANCEL}:
+    if event.event in {Event.REQUEST_VOID, Event.MARK_VOID, Event.CANCEL}:
         more = [f"By {shell.name(row.void_requested_by)}.", *more] if row.void_requested_by else more
+    if event.event == Event.REQUEST_REFUND:
+        more = _refund(event, shell)
     return Entry(
         at=event.at,
         what=words.what.format(**filled),
@@ -107,6 +120,31 @@ def _entry(row: ReportRow, event: TimelineEvent, formats: Formats, shell: Shell)
         tone=words.tone,
         more=" ".join(filter(None, more)),
     )
+
+
+def _word(word: TimelineWord, formats: Formats, shell: Shell) -> Entry:
+    """What a person said about the payment under review, with the evidence and what became of it."""
+    number = f" Transaction {word.processor_ref}." if word.processor_ref else ""
+    became = ""
+    if word.refusal is not None:
+        became = f" It was not believed: {word.refusal.rstrip('.')}."
+    elif word.answered_at is not None:
+        became = f" Taken {formats.moment(word.answered_at)}."
+    return Entry(
+        at=word.asked_at,
+        what=f"{shell.name(word.asked_by)} said: {VERDICTS[Verdict(word.verdict)].lower()}",
+        icon="person",
+        tone="warn" if word.refusal is not None else "",
+        more=f"\N{LEFT DOUBLE QUOTATION MARK}{word.note}\N{RIGHT DOUBLE QUOTATION MARK}{number}{became}",
+    )
+
+
+def _refund(event: TimelineEvent, shell: Shell) -> list[str]:
+    """Who asked, who approved where two were needed, and why."""
+    detail = event.detail or {}
+    approved_by, reason = detail.get("approved_by"), detail.get("reason")
+    by = f"By {shell.name(event.actor)}" + (f", approved by {shell.name(approved_by)}." if approved_by else ".")
+    return [by, f"Reason: \N{LEFT DOUBLE QUOTATION MARK}{reason}\N{RIGHT DOUBLE QUOTATION MARK}"] if reason else [by]
 
 
 def _sentence(fact: str) -> str:

@@ -14,13 +14,17 @@ from services.submit.console import history, pages
 from services.submit.console.report import voidable
 from services.submit.console.session import Member, NotAllowedError, Voiding
 from services.submit.problems import not_found
+from shared.domain import voiding
 from shared.domain.payment import State
+from shared.domain.voiding import VoidResult
 from shared.store import batches, report, voids
 from shared.store.batches import Batch, Connection, Part
 from shared.store.scope import seeing
+from shared.store.voids import ReachesMoreError, Shown
 
 router = APIRouter()
-_ON_ITS_WAY: Final = (State.SENDING, State.UNKNOWN, State.PROCESSING)
+_ON_ITS_WAY: Final = (State.SENDING, State.UNKNOWN)
+_ASKED: Final = (VoidResult.CANCELED, VoidResult.MARKED, VoidResult.VOIDING, VoidResult.ALREADY_ASKED)
 _NEVER_CHARGED: Final = (State.DECLINED, State.SKIPPED, State.FAILED)
 _BACK: Final = (State.VOIDED, State.REFUNDED, State.REFUNDING, State.CANCELED)
 Number = Annotated[int, Form(ge=0, le=2**53)]
@@ -39,18 +43,21 @@ class Effects:
     approved: Effect
     waiting: Effect
     on_its_way: Effect
+    surplus: Effect
     untouched: Effect
     settled: Effect
     back: Effect
 
+    reached: Effect
+
     @property
     def count(self) -> int:
         """How many payments the void reaches at most."""
-        return self.approved.payments + self.waiting.payments + self.on_its_way.payments
+        return self.reached.payments
 
     @property
     def total_minor(self) -> int:
-        return self.approved.amount_minor + self.waiting.amount_minor + self.on_its_way.amount_minor
+        return self.reached.amount_minor
 
 
 def effects(parts: list[Part]) -> Effects:
@@ -62,9 +69,11 @@ def effects(parts: list[Part]) -> Effects:
         approved=over(State.APPROVED),
         waiting=over(State.QUEUED),
         on_its_way=over(*_ON_ITS_WAY),
+        surplus=over(State.SURPLUS),
         untouched=over(*_NEVER_CHARGED),
         settled=over(State.SETTLED),
         back=over(*_BACK),
+        reached=over(*voiding.REACHED),
     )
 
 
@@ -80,41 +89,44 @@ async def void_batch(
     """Void if nothing more than what was shown would be voided; charging may have taken some away meanwhile."""
     async with seeing(pool, member.scope) as connection:
         found, now = await _effects(connection, member, batch)
-    if now.count > count or now.total_minor > total_minor or (now.count == 0 and found.void_requested_at is None):
+    if now.count == 0 and found.void_requested_at is None:
         return await _batch_dialog(request, batch, member, pool, status=409)
-    await voids.request_batch_void(
-        pool,
-        practice_id=member.scope.practice_id,
-        batch_id=found.id,
-        actor=member.subject,
-        source=member.source,
-    )
+    try:
+        await voids.request_batch_void(
+            pool,
+            practice_id=member.scope.practice_id,
+            batch_id=found.id,
+            actor=member.subject,
+            source=member.source,
+            shown=Shown(payments=count, amount_minor=total_minor),
+        )
+    except ReachesMoreError:
+        return await _batch_dialog(request, batch, member, pool, status=409)
     return RedirectResponse(f"{history.PATH}/BP-{found.number}", status_code=303)
 
 
 @router.get("/payments/{payment}/void")
 async def ask_payment(request: Request, payment: UUID, member: Voiding, pool: Pool) -> Response:
-    async with seeing(pool, member.scope) as connection:
-        row = await report.payment(connection, member.scope, payment_id=payment)
-        if row is None:
-            raise not_found()
-        await member.note_view(connection, "payment.viewed", batch_id=row.batch_id, payment_id=row.id)
-        shell = await pages.shell(connection, member)
-    return pages.page(request, "void_payment.html", member=member, shell=shell, row=row, voidable=voidable(member, row))
+    return await _payment_dialog(request, payment, member, pool, status=200)
 
 
 @router.post("/payments/{payment}/void")
-async def void_payment(payment: UUID, member: Voiding, pool: Pool) -> Response:
+async def void_payment(request: Request, payment: UUID, member: Voiding, pool: Pool) -> Response:
+    """Ask for the void; the dialog again, with the reason, if it is too late or there is nothing to void any more."""
     async with seeing(pool, member.scope) as connection:
         if await report.payment(connection, member.scope, payment_id=payment) is None:
             raise not_found()
-    await voids.request_payment_void(
+    asked = await voids.request_payment_void(
         pool,
         practice_id=member.scope.practice_id,
         payment_id=payment,
         actor=member.subject,
         source=member.source,
     )
+    if asked is None or asked.result not in _ASKED:
+        said = voiding.words(asked.result) if asked else None
+        why = f"{said.what} {said.fix}" if said else ""
+        return await _payment_dialog(request, payment, member, pool, status=409, why=why)
     return RedirectResponse(f"/console/payments/{payment}", status_code=303)
 
 
@@ -140,4 +152,25 @@ async def _batch_dialog(request: Request, batch: str, member: Member, pool: Pool
         batch=found,
         possible=history.can_void(found) and now.count > 0,
         now=now,
+    )
+
+
+async def _payment_dialog(
+    request: Request, payment: UUID, member: Member, pool: Pool, *, status: int, why: str = ""
+) -> Response:
+    async with seeing(pool, member.scope) as connection:
+        row = await report.payment(connection, member.scope, payment_id=payment)
+        if row is None:
+            raise not_found()
+        await member.note_view(connection, "payment.viewed", batch_id=row.batch_id, payment_id=row.id)
+        shell = await pages.shell(connection, member)
+    return pages.page(
+        request,
+        "void_payment.html",
+        member=member,
+        shell=shell,
+        status=status,
+        row=row,
+        voidable=voidable(member, row) and not why,
+        why=why or "It is settled, given back, or was never charged.",
     )

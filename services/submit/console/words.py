@@ -5,6 +5,7 @@ from typing import Final, NamedTuple
 from services.submit.auth import Permission
 from shared.domain.batch import BatchStatus
 from shared.domain.payment import State
+from shared.domain.resolving import Verdict
 
 
 class Shown(NamedTuple):
@@ -54,6 +55,12 @@ PERMISSIONS: Final = {
     Permission.OWN_CLIENTS: "only for your own clients",
 }
 
+VERDICTS: Final = {
+    Verdict.CHARGED: "It was charged",
+    Verdict.NOT_EXECUTED: "It was not charged",
+    Verdict.ACKNOWLEDGED: "It is dealt with",
+}
+
 _BRANDS: Final = {
     "visa": "Visa",
     "mastercard": "Mastercard",
@@ -84,3 +91,11 @@ def may(permissions: frozenset[str]) -> str:
 def counted(number: int, one: str, many: str | None = None) -> str:
     """`1 payment`, `2 payments`"""
     return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def waits(checked: int, waiting: int) -> str:
+    """`2 payments are being checked, 63 wait.`"""
+    if not checked:
+        return f"{counted(waiting, 'payment waits', 'payments wait')}."
+    waits = "waits" if waiting == 1 else "wait"
+    return f"{counted(checked, 'payment is', 'payments are')} being checked, {waiting:,} {waits}."

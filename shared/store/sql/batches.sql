@@ -74,13 +74,13 @@ WHERE b.practice_id = %(practice_id)s
 
 -- name: breakdown
 -- What the progress line and the error marker of these batches tell.
-SELECT p.batch_id, p.state, p.reason_code, p.review_reason IS NOT NULL AS in_review, count(*) AS payments,
-  sum(p.amount_minor)::bigint AS amount_minor
+SELECT p.batch_id, p.state, p.reason_code, p.review_reason IS NOT NULL AS in_review,
+  p.void_requested_at IS NOT NULL AS void_asked, count(*) AS payments, sum(p.amount_minor)::bigint AS amount_minor
 FROM payment p
 JOIN client c ON c.id = p.client_id
 WHERE p.practice_id = %(practice_id)s AND p.batch_id = ANY (%(batch_ids)s::uuid[])
   AND (%(clinician_id)s::uuid IS NULL OR c.clinician_id = %(clinician_id)s)
-GROUP BY 1, 2, 3, 4
+GROUP BY 1, 2, 3, 4, 5
 
 -- name: counts
 SELECT count(*) FILTER (WHERE posting = 'pending') AS pending, count(*) FILTER (WHERE posting = 'posted') AS posted

@@ -27,7 +27,8 @@ SELECT s.practice_id, s.clinician_id, s.subject, n.name, s.permissions,
   least(s.seen_at + %(idle)s::interval, s.created_at + %(longest)s::interval) AS ends_at,
   s.ended_at IS NULL AND s.seen_at > clock_timestamp() - %(idle)s::interval
     AND s.created_at > clock_timestamp() - %(longest)s::interval AS alive,
-  p.name AS practice_name, p.timezone, p.locale, p.currency, p.processor, p.enrolled, p.approval_ceiling_minor
+  p.name AS practice_name, p.timezone, p.locale, p.currency, p.processor, p.enrolled, p.approval_ceiling_minor,
+  p.refund_limit_minor
 FROM console_session s
 JOIN practice p ON p.id = s.practice_id
 JOIN person n ON n.practice_id = s.practice_id AND n.subject = s.subject

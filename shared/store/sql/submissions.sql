@@ -44,6 +44,23 @@ SELECT
   min(from_at) FILTER (WHERE from_at > statement_timestamp()) AS resting_until
 FROM candidate
 
+-- name: chances
+-- Of these soft declines: whether and from when each may be tried again, by the rules of `retryable`.
+SELECT p.id, declines.count AS declines, declines.last_at + pr.retry_pause AS from_at,
+  e.reasons = '{}' AND declines.refused_for_good IS NOT TRUE AS chargeable,
+  declines.count < pr.declines_at_most AS allowed
+FROM payment p
+JOIN practice pr ON pr.id = p.practice_id
+CROSS JOIN LATERAL (SELECT * FROM invoice_eligibility e WHERE e.invoice_id = p.invoice_id OFFSET 0) e
+CROSS JOIN LATERAL (
+  SELECT count(*) AS count, max(d.finished_at) AS last_at,
+    bool_or(d.reason_category <> 'soft' AND d.finished_at > p.finished_at) AS refused_for_good
+  FROM payment d
+  WHERE d.token = e.token AND d.state = 'declined' AND d.finished_at > statement_timestamp() - interval '30 days'
+) declines
+WHERE p.id = ANY (%(payments)s::uuid[]) AND p.practice_id = %(practice_id)s AND p.state = 'declined'
+  AND p.reason_category = 'soft' AND p.review_reason IS NULL
+
 -- name: weigh
 SELECT count(*) AS ready, coalesce(sum(amount_due_minor), 0)::bigint AS ready_minor
 FROM invoice_eligibility e

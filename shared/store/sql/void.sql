@@ -9,6 +9,10 @@ UPDATE batch SET
 WHERE id = %(batch_id)s AND practice_id = %(practice_id)s
 RETURNING id;
 
+-- name: reached
+SELECT count(*), coalesce(sum(amount_minor), 0)::bigint FROM payment
+WHERE batch_id = %(batch_id)s AND state = ANY (%(states)s);
+
 -- name: payment_batch
 SELECT batch_id FROM payment WHERE id = %(payment_id)s AND practice_id = %(practice_id)s;
 
