@@ -16,6 +16,8 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Final
 
+import pytest
+
 from services.development.processes import MODULES, Process
 from services.development.stack import Running, start_python
 from tests import forked
@@ -32,7 +34,9 @@ def start_forked(process: Process, environment: Mapping[str, str], log_file: Pat
     if _CRASH_AT in environment or process.name not in MODULES:
         return start_python(process, environment, log_file)
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([forked.__name__, *(forked.entry_point(module) for module, _ in MODULES.values())])
+    modules = (forked.entry_point(module) for module, _ in MODULES.values())
+    # Each child imports what its starter runs as `__main__` too: the script of pytest, unless xdist runs the test.
+    context.set_forkserver_preload([pytest.__name__, forked.__name__, *modules])
     told = (process.module, dict(environment), str(log_file))
     with _asking:
         child = context.Process(target=forked.become, args=told, name=process.name, daemon=True)
