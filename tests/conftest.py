@@ -8,6 +8,7 @@ import pytest
 
 from services.development.servers import Servers
 from shared.store.invariants import Violation, check
+from tests.kept import Kept
 from tests.rabbitmq_vhost import RabbitMQ
 from tests.shared_servers import (
     AskedServers,
@@ -24,6 +25,7 @@ from tests.shared_servers import (
 # end with one worker for it and nothing for the others.
 LONG = ("simulation", "journeys", "browser", "chaos")
 SOURCE = pytest.StashKey[Source]()
+KEPT = pytest.StashKey[Kept]()
 UNSOUND = "unsound"
 
 
@@ -31,6 +33,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", f"{UNSOUND}(why): the test leaves a database that breaks the invariants")
     address = getattr(config, "workerinput", {}).get("shared_servers")
     config.stash[SOURCE] = AskedServers(address) if address else OwnedServers()
+    config.stash[KEPT] = Kept()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -42,6 +45,16 @@ def pytest_configure_node(node: Any) -> None:
     """Called by pytest-xdist in the controller for each worker that it is about to start."""
     source = node.config.stash[SOURCE]
     node.workerinput["shared_servers"] = source.serve()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    item.config.stash[KEPT].come_to(item.path.parent)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    session.config.stash[KEPT].close()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -57,6 +70,11 @@ def shared(pytestconfig: pytest.Config) -> Shared:
 def servers(shared: Shared) -> Servers:
     """The servers of the whole run. A test that stops one needs `development_servers()` of its own."""
     return shared.servers
+
+
+@pytest.fixture(scope="session")
+def kept(pytestconfig: pytest.Config) -> Kept:
+    return pytestconfig.stash[KEPT]
 
 
 @pytest.fixture

@@ -3,13 +3,14 @@
 import json
 import sys
 from collections.abc import Sequence
-from typing import Annotated, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from shared.domain import money
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do it without asking.")]
@@ -21,7 +22,10 @@ USAGE: Final = 2
 _WIDTH: Final = 160
 
 
-def console() -> Console:
+def console() -> "Console":
+    # A tenth of a second of imports, which a command that prints no table need not pay.
+    from rich.console import Console  # noqa: PLC0415
+
     return Console(width=None if sys.stdout.isatty() else _WIDTH)
 
 
@@ -39,6 +43,8 @@ def print_table(
     rows: Sequence[tuple[str, ...]], *, columns: tuple[str, ...], right: frozenset[str] = frozenset()
 ) -> None:
     """A table; nothing in a cell is taken for markup. Columns in `right` are aligned to the right."""
+    from rich.table import Table  # noqa: PLC0415  # as above
+
     table = Table()
     for column in columns:
         table.add_column(column, justify="right" if column in right else "left", overflow="fold")

@@ -8,8 +8,6 @@ from uuid import UUID
 
 import psycopg
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from services.cli.database import connected
 from shared.domain import money
@@ -108,6 +106,10 @@ def _as_json(row: UnderReview) -> dict[str, Any]:
 
 
 def _print(rows: list[UnderReview]) -> None:
+    # A tenth of a second of imports, which nobody who resolves a payment need pay.
+    from rich.console import Console  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+
     console = Console()
     if not rows:
         console.print("Nothing is under review.")

@@ -16,7 +16,7 @@ from psycopg import sql
 from services.development.local import free_port
 from services.development.processes import answers, processes
 from services.development.servers import Servers
-from services.development.stack import Stack
+from services.development.stack import Stack, Start, start_python
 from shared.domain.words import ProcessorName
 from shared.store.migrate import migrate
 
@@ -69,6 +69,7 @@ def sandbox(
     api_port: int | None = None,
     name: str = "demo",
     webhooks: bool = False,
+    start: Start = start_python,
     settings: Callable[[Mapping[str, str]], Mapping[str, Mapping[str, str]]] = lambda _common: {},
 ) -> Iterator[Sandbox]:
     """Run everything for the time of the block, on a new database of `servers`, as the environment `name`.
@@ -117,7 +118,7 @@ def sandbox(
     ready = {f"simulator-{each}": answers(f"{url}/_control/health") for each, url in simulators.items()}
     ready["submit"], ready["webhooks"] = answers(f"{api_url}/healthz"), answers(f"{webhook_url}/healthz")
     run_directory.mkdir(parents=True, exist_ok=True)
-    with Stack(processes(environment, also=also, ready=ready), run_directory=run_directory) as stack:
+    with Stack(processes(environment, also=also, ready=ready), run_directory=run_directory, start=start) as stack:
         box = Sandbox(
             api_url=api_url, database_url=database_url, simulators=simulators, environment=environment, stack=stack
         )

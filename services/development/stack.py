@@ -10,12 +10,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 import structlog
 
@@ -45,13 +45,45 @@ class ProcessNotReady(Exception):  # noqa: N818 - it reads as the fact it states
     """A process of the stack did not become ready."""
 
 
+class Running(Protocol):
+    """A process that was started, as `subprocess.Popen` is."""
+
+    @property
+    def pid(self) -> int: ...
+
+    def poll(self) -> int | None: ...
+
+    def wait(self, timeout: float | None = None) -> int: ...
+
+    def terminate(self) -> None: ...
+
+    def kill(self) -> None: ...
+
+
+Start = Callable[[Process, Mapping[str, str], Path], Running]
+"""Starts a process as the leader of a group of its own, with this whole environment, its output added to this log."""
+
+
+def start_python(process: Process, environment: Mapping[str, str], log_file: Path) -> Running:
+    """As in production: a new interpreter."""
+    with log_file.open("ab") as output:
+        return subprocess.Popen(  # noqa: S603 - our own modules, no shell
+            [sys.executable, "-m", process.module],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            process_group=0,  # Ctrl-C reaches the supervisor only, which then drains
+        )
+
+
 @dataclass
 class Child:
     """A process of the stack and what the supervisor knows of it. `running` is None while a restart is pending."""
 
     process: Process
     log: Path
-    running: subprocess.Popen[bytes] | None = None
+    running: Running | None = None
     started_at: float = 0.0
     starts: int = 0
     pause_s: float = FIRST_PAUSE_S
@@ -74,11 +106,13 @@ class Stack:
         run_directory: Path,
         ready_within_s: float = 120.0,
         drain_within_s: float = DRAIN_WITHIN_S,
+        start: Start = start_python,
     ) -> None:
         self._children = {process.name: Child(process, run_directory / f"{process.name}.log") for process in processes}
         self._run_directory = run_directory
         self._ready_within_s = ready_within_s
         self._drain_within_s = drain_within_s
+        self._start_process = start
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._watchdog = Watchdog()
@@ -159,15 +193,8 @@ class Stack:
 
     def _start(self, child: Child) -> None:
         only_now, child.next_start = child.next_start, {}
-        with child.log.open("ab") as output:
-            running = subprocess.Popen(  # noqa: S603 - our own modules, no shell
-                [sys.executable, "-m", child.process.module],
-                env={**os.environ, "PYTHONUNBUFFERED": "1", **child.process.environment, **only_now},
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                process_group=0,  # Ctrl-C reaches the supervisor only, which then drains
-            )
+        environment = {**os.environ, "PYTHONUNBUFFERED": "1", **child.process.environment, **only_now}
+        running = self._start_process(child.process, environment, child.log)
         self._watchdog.stop_group(running.pid, with_signal=signal.SIGTERM, grace_s=ORPHANS_END_WITHIN_S)
         child.running, child.started_at = running, time.monotonic()
         child.starts += 1
@@ -184,8 +211,7 @@ class Stack:
             if now >= child.start_again_at:
                 self._start(child)
                 log.info("process_restarted", name=child.process.name, starts=child.starts)
-        elif child.running.poll() is not None:
-            code = child.running.returncode
+        elif (code := child.running.poll()) is not None:
             child.exit_codes.append(code)
             self._bury(child)
             if now - child.started_at > STEADY_AFTER_S:

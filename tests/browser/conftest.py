@@ -4,6 +4,7 @@ import asyncio
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,18 +16,23 @@ from services.development.sandbox import Sandbox
 from services.development.servers import Servers
 from tests.browser.person import Person
 from tests.journeys.sandboxes import SAMPLE, running, virtual_host
+from tests.kept import Kept
 
 AXE = Path(__file__).parents[1] / "node" / "node_modules" / "axe-core" / "axe.min.js"
 # Where `make browser` keeps the pictures; without it none are taken.
 SCREENSHOTS = os.environ.get("BATCHPAY_SCREENSHOTS")
 
 
-@pytest.fixture(scope="session")
-def box(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
-    with virtual_host(servers) as (own, _), running(own, tmp_path_factory.mktemp("sandbox")) as box:
-        imported = asyncio.run(run_import(box.database_url, read_folder(SAMPLE), actor="tests"))
-        assert not imported.bad
-        yield box
+@pytest.fixture(scope="module")
+def box(servers: Servers, tmp_path_factory: pytest.TempPathFactory, kept: Kept) -> Sandbox:
+    @contextmanager
+    def opened() -> Iterator[Sandbox]:
+        with virtual_host(servers) as (own, _), running(own, tmp_path_factory.mktemp("sandbox")) as box:
+            imported = asyncio.run(run_import(box.database_url, read_folder(SAMPLE), actor="tests"))
+            assert not imported.bad
+            yield box
+
+    return kept.get("sandbox", opened)
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
-"""One sandbox for all journeys of a test process: starting nine processes costs more than the journeys."""
+"""One sandbox for all journeys of a test process: starting twelve processes costs more than most journeys."""
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -11,25 +12,32 @@ from shared.domain.words import ProcessorName
 from tests.journeys.exports import Export
 from tests.journeys.journey import Journey, finish
 from tests.journeys.sandboxes import running, virtual_host
+from tests.kept import Kept
 from tests.rabbitmq_vhost import RabbitMQ
 
 
-@pytest.fixture(scope="session")
-def own_host(servers: Servers) -> Iterator[tuple[Servers, RabbitMQ]]:
-    with virtual_host(servers) as own:
-        yield own
+@pytest.fixture(scope="module")
+def box_and_broker(servers: Servers, tmp_path_factory: pytest.TempPathFactory, kept: Kept) -> tuple[Sandbox, RabbitMQ]:
+    @contextmanager
+    def opened() -> Iterator[tuple[Sandbox, RabbitMQ]]:
+        with (
+            virtual_host(servers) as (own, broker),
+            running(own, tmp_path_factory.mktemp("sandbox"), name="dev") as box,
+        ):
+            yield box, broker
+
+    return kept.get("sandbox", opened)
 
 
-@pytest.fixture(scope="session")
-def broker(own_host: tuple[Servers, RabbitMQ]) -> RabbitMQ:
+@pytest.fixture(scope="module")
+def broker(box_and_broker: tuple[Sandbox, RabbitMQ]) -> RabbitMQ:
     """The virtual host of `box`, to look into and to disturb."""
-    return own_host[1]
+    return box_and_broker[1]
 
 
-@pytest.fixture(scope="session")
-def box(own_host: tuple[Servers, RabbitMQ], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
-    with running(own_host[0], tmp_path_factory.mktemp("sandbox"), name="dev") as box:
-        yield box
+@pytest.fixture(scope="module")
+def box(box_and_broker: tuple[Sandbox, RabbitMQ]) -> Sandbox:
+    return box_and_broker[0]
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ import pytest
 import services.development
 from services.development.sandbox import Sandbox, sandbox
 from services.development.servers import Servers
+from tests.forking import start_forked
 from tests.rabbitmq_vhost import RabbitMQ
 from tests.shared_servers import unique
 
@@ -41,7 +42,9 @@ def running(servers: Servers, run_directory: Path, **more: Any) -> Iterator[Sand
     with pytest.MonkeyPatch.context() as settings:
         for name, value in SETTINGS.items():
             settings.setenv(name, value)
-        with sandbox(servers, vault=SAMPLE / "vault.csv", run_directory=run_directory, **more) as box:
+        with sandbox(
+            servers, vault=SAMPLE / "vault.csv", run_directory=run_directory, start=start_forked, **more
+        ) as box:
             yield box
 
 
