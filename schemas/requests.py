@@ -11,7 +11,8 @@ from uuid import UUID
 from pydantic import AwareDatetime, Field
 
 from schemas.events import AmountMinor, Message
-from schemas.http import Fault, SubmitRequest, Text
+from schemas.http.base import Fault, Text
+from schemas.http.batches import SubmitRequest
 
 REQUESTS_EXCHANGE: Final = "batchpay.requests"
 # The version is in the name: a second version has a queue of its own, and both are served for a while.

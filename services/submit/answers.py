@@ -1,4 +1,4 @@
-"""Stored rows as the models of `schemas/http.py`."""
+"""Stored rows as the models of `schemas/http/`."""
 
 from typing import Literal
 
