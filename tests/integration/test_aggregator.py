@@ -8,7 +8,6 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-import pika
 import psycopg
 import pytest
 from psycopg.rows import dict_row
@@ -21,6 +20,7 @@ from shared.store.batch_status import Changed, recompute, stale_batches
 from shared.store.pool import open_pool
 from tests import builders
 from tests.aggregating import aggregated
+from tests.sending import send
 from tests.waiting import eventually
 
 Connection = psycopg.Connection[Any]
@@ -226,10 +226,8 @@ def test_payment_events_on_the_queue_become_batch_status(
     made = builders.submitted(connection)
     topology.declare(amqp_url)
     builders.paid(connection, made.payments[0])
-    with pika.BlockingConnection(pika.URLParameters(amqp_url)) as broker:
-        body = json.dumps({"batch_id": str(made.batch_id)})
-        for _ in range(20):
-            broker.channel().basic_publish(EVENTS_EXCHANGE, "payment.settled", body.encode())
+    body = json.dumps({"batch_id": str(made.batch_id)}).encode()
+    send(amqp_url, EVENTS_EXCHANGE, [("payment.settled", body)] * 20)
 
     async def main() -> None:
         async with (

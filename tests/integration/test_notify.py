@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-import pika
 import psycopg
 import pytest
 from aiohttp import web
@@ -27,6 +26,7 @@ from shared.settings import Settings
 from shared.store import deliveries, subscriptions
 from shared.store.pool import open_pool
 from shared.store.subscriptions import Actor
+from tests.sending import send
 from tests.submit_service import seed
 from tests.waiting import eventually
 from tests.webhook_receiver import Got, Receiver, always, in_turn, receiving
@@ -67,10 +67,7 @@ class Ground:
         return Actor(practice_id=row[0], by="pat", source="test")
 
     def publish(self, *events: dict[str, Any]) -> None:
-        with pika.BlockingConnection(pika.URLParameters(self.amqp_url)) as broker:
-            channel = broker.channel()
-            for event in events:
-                channel.basic_publish(EVENTS_EXCHANGE, event["type"], json.dumps(event).encode())
+        send(self.amqp_url, EVENTS_EXCHANGE, [(event["type"], json.dumps(event).encode()) for event in events])
 
     def rows(self, statement: str, *parameters: Any) -> list[Any]:
         return self.connection.execute(statement, parameters).fetchall()  # type: ignore[arg-type]  # tests write SQL freely
@@ -170,10 +167,9 @@ def test_a_practice_is_told_of_its_own_events_of_the_types_that_it_wants(run: An
 def test_what_is_no_event_is_left_out_and_holds_nothing_up(run: Any) -> None:
     async def story(ground: Ground) -> None:
         await ground.subscribe()
-        with pika.BlockingConnection(pika.URLParameters(ground.amqp_url)) as broker:
-            nul = json.dumps({**event(8), "event_id": "a\0b"})
-            for body in ("no JSON", "[]", "{}", '{"practice_id": 5}', nul, json.dumps({**event(9), "type": ""})):
-                broker.channel().basic_publish(EVENTS_EXCHANGE, "payment.settled", body.encode())
+        nul = json.dumps({**event(8), "event_id": "a\0b"})
+        bodies = ("no JSON", "[]", "{}", '{"practice_id": 5}', nul, json.dumps({**event(9), "type": ""}))
+        send(ground.amqp_url, EVENTS_EXCHANGE, [("payment.settled", body.encode()) for body in bodies])
         ground.publish(event(1))
         await ground.until(lambda: ground.states() == {"delivered": 1}, "the event behind them is delivered")
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
 
-import pika
 import pytest
 
 from schemas.commands import CHARGE_QUEUES, REFUND_QUEUE, VOID_QUEUE
@@ -26,6 +25,7 @@ from tests.journeys.journey import Journey
 from tests.journeys.pausing import paused
 from tests.journeys.sandboxes import environment_of
 from tests.journeys.test_kill import RESTARTED_WITHIN_S, Waves, answering, back
+from tests.sending import send
 from tests.waiting import eventually
 
 Start = Callable[[ProcessorName], Journey]
@@ -103,8 +103,7 @@ def released(queue: str, **mine: str) -> bytes:
 
 
 def publish(box: Sandbox, body: bytes, *, queue: str, exchange: str = "", **properties: Any) -> None:
-    with pika.BlockingConnection(pika.URLParameters(box.environment["BATCHPAY_AMQP_URL"])) as connection:
-        connection.channel().basic_publish(exchange, queue, body, pika.BasicProperties(**properties))
+    send(box.environment["BATCHPAY_AMQP_URL"], exchange, [(queue, body)], **properties)
 
 
 def only_payment(practice: Journey, batch: dict[str, Any]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from services.development.sandbox import Sandbox
 from shared.domain.words import ProcessorName
 from tests.journeys.journey import Journey, let_wires_go, look_now
 from tests.journeys.pausing import paused
+from tests.sending import send
 from tests.waiting import eventually
 
 Start = Callable[[ProcessorName], Journey]
@@ -46,10 +47,7 @@ def publish_hints(box: Sandbox, processor: ProcessorName, payment: str, *, times
     hint: Message[None] = Message(
         queue_name=queue, actor_name=CHARGE_ACTORS[processor], args=(payment,), kwargs={}, options={}
     )
-    with pika.BlockingConnection(pika.URLParameters(box.environment["BATCHPAY_AMQP_URL"])) as connection:
-        channel = connection.channel()
-        for _ in range(times):
-            channel.basic_publish("", queue, hint.encode())
+    send(box.environment["BATCHPAY_AMQP_URL"], "", [(queue, hint.encode())] * times)
 
 
 def queue_is_empty(box: Sandbox, processor: ProcessorName) -> bool:
