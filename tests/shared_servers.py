@@ -6,11 +6,13 @@ workers ask through a socket whose address they get in their worker input. A run
 
 import os
 import secrets
+import shutil
 import threading
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Client, Connection, Listener
-from typing import Protocol
+from pathlib import Path
+from typing import Final, Protocol
 
 import psycopg
 from psycopg import sql
@@ -29,6 +31,16 @@ class Shared:
 
     servers: Servers
     template: str
+
+
+# For a run's databases, its journals and RabbitMQ's files.
+_ROOM_BYTES: Final = 4 * 2**30
+
+
+def folder_in_memory() -> Path | None:
+    """Where files cost no disk: a test's database is five hundred of them, made and removed a thousand times."""
+    folder = Path("/dev/shm")  # noqa: S108 - a folder of its own is made in it
+    return folder if folder.is_dir() and shutil.disk_usage(folder).free >= _ROOM_BYTES else None
 
 
 class Source(Protocol):
@@ -59,7 +71,7 @@ class OwnedServers:
             return self._shared
 
     def _start(self) -> Shared:
-        servers = self._stack.enter_context(development_servers())
+        servers = self._stack.enter_context(development_servers(parent=folder_in_memory()))
         if servers.kind is Kind.LOCAL:
             flush_nothing(servers.database_url)
         template = f"batchpay_template_{secrets.token_hex(4)}"

@@ -58,8 +58,8 @@ class Servers:
 
 
 @contextmanager
-def development_servers(kind: Kind | None = None) -> Iterator[Servers]:
-    """The servers, for the time of the block; `kind` insists on one source.
+def development_servers(kind: Kind | None = None, *, parent: Path | None = None) -> Iterator[Servers]:
+    """The servers, for the time of the block; `kind` insists on one source. Private ones live in a folder of `parent`.
 
     Raises ServerStartFailed (RabbitMQMissing is one) with a message that names the fix.
     """
@@ -70,10 +70,10 @@ def development_servers(kind: Kind | None = None) -> Iterator[Servers]:
         with docker_servers() as servers:
             yield servers
     elif wanted is None and docker_answers():
-        with docker_servers_or_local_ones() as servers:
+        with docker_servers_or_local_ones(parent) as servers:
             yield servers
     else:
-        with local_servers() as servers:
+        with local_servers(parent) as servers:
             yield servers
 
 
@@ -110,14 +110,14 @@ def servers_from(environment: Mapping[str, str]) -> Servers:
 
 
 @contextmanager
-def docker_servers_or_local_ones() -> Iterator[Servers]:
+def docker_servers_or_local_ones(parent: Path | None) -> Iterator[Servers]:
     """An engine may answer and still be unable to get the images; private servers are as good then."""
     with ExitStack() as stack:
         try:
             servers = stack.enter_context(docker_servers())
         except ServerStartFailed as error:
             log.warning("docker_unusable", error=str(error), instead="private servers on this machine")
-            servers = stack.enter_context(local_servers())
+            servers = stack.enter_context(local_servers(parent))
         yield servers
 
 
@@ -131,13 +131,13 @@ def docker_servers() -> Iterator[Servers]:
 
 
 @contextmanager
-def local_servers() -> Iterator[Servers]:
+def local_servers(parent: Path | None = None) -> Iterator[Servers]:
     rabbitmq_server_program()  # before anything is started, so that the error is all there is to read
     with ExitStack() as stack:
         servers = None
         for left in reversed(range(STARTS)):
             try:
-                servers = stack.enter_context(started_locally())
+                servers = stack.enter_context(started_locally(parent))
                 break
             except ServerStartFailed as error:
                 if not left:
@@ -148,9 +148,9 @@ def local_servers() -> Iterator[Servers]:
 
 
 @contextmanager
-def started_locally() -> Iterator[Servers]:
+def started_locally(parent: Path | None = None) -> Iterator[Servers]:
     with Watchdog() as watchdog, ExitStack() as stack:
-        directory = Path(tempfile.mkdtemp(prefix="batchpay-servers-"))
+        directory = Path(tempfile.mkdtemp(prefix="batchpay-servers-", dir=parent))
         watchdog.remove_directory(directory)
         directory.chmod(0o711)  # PostgreSQL may have to run as another account, below this folder
 
