@@ -28,8 +28,9 @@ LANES: Final = {f"charge.{name}": (queue, CHARGE_ACTORS[name]) for name, queue i
 QUEUED_S: Final = 0.05
 # Queued whatever the rate: the first messages of a lane, from which its rate is learned.
 QUEUED_AT_LEAST: Final = 64
-# The estimate of a rate rises at once and falls by this share at each look, so that one pause does not starve workers.
-RATE_SMOOTHING: Final = 0.1
+# The rate is learned over this time, and rises by this factor at each look that found the queue empty.
+RATE_LEARNED_S: Final = 0.5
+RATE_RISE: Final = 1.1
 # A look at a queue that was full, and the longest wait for rows that nobody has announced.
 LOOK_AGAIN_S: Final = 0.02
 POLL_S: Final = 1.0
@@ -89,12 +90,12 @@ class Feed:
 
     def _learn_rate(self, depth: int, *, now_s: float) -> None:
         """How fast workers take messages, from what is gone since the last look."""
-        gone = max(0, self._last_depth - depth)
-        latest = gone / max(now_s - self._last_look_s, LOOK_AGAIN_S / 2)
+        gone, seconds = max(0, self._last_depth - depth), max(now_s - self._last_look_s, LOOK_AGAIN_S / 2)
+        # Over half a second: they take messages in bursts, as their groups commit.
+        self._rate += (gone / seconds - self._rate) * min(1.0, seconds / RATE_LEARNED_S)
         if gone and not depth:
-            # It ran dry, so they are faster than this shows.
-            latest = min(2 * max(latest, self._rate), self._queued_at_most / QUEUED_S)
-        self._rate = max(latest, self._rate + (latest - self._rate) * RATE_SMOOTHING)
+            # It ran dry, so they may be faster than this shows.
+            self._rate = min(self._rate * RATE_RISE, self._queued_at_most / QUEUED_S)
         self._last_look_s, self._last_depth = now_s, depth
 
     def _message(self, row: CommandRow) -> Outgoing:

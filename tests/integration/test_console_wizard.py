@@ -82,8 +82,10 @@ def test_the_selection_survives_filters_pages_and_reloads(url: str) -> None:
         draft = await draft_with(pat, ["INV-2"])
         page = (await pat.get(f"{draft}/invoices", **{"q.client": "00030"})).body
         reply = await pat.post(
-            f"{draft}/selection", [("op", "add"), ("invoice", row_of(page, "INV-30")), ("on_page", "1")]
+            f"{draft}/selection",
+            [("op", "add"), ("invoice", row_of(page, "INV-30")), ("on_page", "1"), ("expected", "3000")],
         )
+        assert "Select all 3,000 that match" in reply.body
         assert "<strong>2 selected</strong>" in reply.body
         assert "$32.00" in reply.body
         assert "1 of them on other pages" in reply.body
@@ -104,6 +106,7 @@ def test_all_that_match_is_what_can_be_charged_now(url: str) -> None:
         draft = await draft_with(pat, [])
         listed = (await pat.get(f"{draft}/invoices", **{"q.amount": "> 25"})).body
         assert "Charge it once in person first." in listed
+        assert "Select all 3 that match" in listed
         reply = await pat.post(f"{draft}/selection", op="matching", view="?q.amount=%3E+25", expected=4)
         reply = await pat.follow(reply)
         assert "<strong>3 selected</strong>" in reply.body

@@ -7,6 +7,8 @@ from typing import Final
 # A claim waits about this long for its slot: a slot that falls free should find one ready, and none may run into the
 # send budget.
 _AHEAD_S: Final = 0.25
+# And no more than this many for each slot: enough for the pace at which groups of claims follow each other.
+_AHEAD_MOST: Final = 2
 # The share of the latest request in the average time that one takes.
 _SMOOTHING: Final = 0.1
 
@@ -62,4 +64,4 @@ class Slots:
         """Learn from the duration of a request."""
         self._average_s += (seconds - self._average_s) * _SMOOTHING
         ahead = self._count * _AHEAD_S / self._average_s if self._average_s else self._count
-        self.claimed.most = self._count + min(self._count, round(ahead))
+        self.claimed.most = self._count + min(_AHEAD_MOST * self._count, round(ahead))

@@ -100,7 +100,7 @@ async def change_selection(
         changed = await _apply(connection, member, draft_id, op, ticked=invoice, view=seen)
         draft = await own_draft(connection, member, draft_id)
     if op in {"add", "remove"}:
-        return pages.page(request, "tally.html", member=member, draft=draft, on_page=on_page)
+        return pages.page(request, "tally.html", member=member, draft=draft, on_page=on_page, can_match=expected)
     note = "cleared" if op == "clear" else ""
     missing = expected - changed if op == "matching" and changed < expected else 0
     query = dict(_pairs(view)) | ({"note": note} if note else {}) | ({"missing": missing} if missing else {})

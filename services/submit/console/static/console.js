@@ -73,7 +73,8 @@ function mixed() {
 }
 function send(op, boxes) {
   const table = document.querySelector(".pick");
-  const body = new URLSearchParams({ op, view: location.search, on_page: rowBoxes().filter((box) => box.checked).length });
+  const expected = document.querySelector('#many [name="expected"]').value;
+  const body = new URLSearchParams({ op, view: location.search, expected, on_page: rowBoxes().filter((box) => box.checked).length });
   for (const box of boxes) body.append("invoice", box.value);
   byId("sum")?.setAttribute("aria-busy", "true");
   sending = sending.then(() => fetch(table.dataset.selection, { method: "POST", body, headers: { "X-CSRF-Token": meta("csrf") } }))
