@@ -41,6 +41,31 @@ BEFORE_ALL: Final = UUID(int=0)
 UNLIMITED: Final = Limits()
 
 
+class TakenRate:
+    """How fast workers take messages from one queue, learned from its depth."""
+
+    def __init__(self, *, at_most: float) -> None:
+        self._at_most = at_most
+        self._per_s = 0.0
+        self._depth = 0
+        self._looked_s = 0.0
+
+    def look(self, depth: int, *, now_s: float) -> float:
+        """Messages a second, after the queue was found with this depth."""
+        gone, seconds = max(0, self._depth - depth), max(now_s - self._looked_s, LOOK_AGAIN_S / 2)
+        # Over half a second: they take messages in bursts, as their groups commit.
+        self._per_s += (gone / seconds - self._per_s) * min(1.0, seconds / RATE_LEARNED_S)
+        if gone and not depth:
+            # It ran dry, so they may be faster than this shows.
+            self._per_s = min(self._per_s * RATE_RISE, self._at_most)
+        self._depth, self._looked_s = depth, now_s
+        return self._per_s
+
+    def filled(self, depth: int) -> None:
+        """The queue was filled to this depth."""
+        self._depth = depth
+
+
 class Feed:
     """Keeps one lane's queue short and filled in turns from all its batches."""
 
@@ -50,9 +75,7 @@ class Feed:
         self._queue, self._actor = LANES[lane]
         self._queued_at_most = queued_at_most
         self._limits = limits
-        self._last_look_s = 0.0
-        self._last_depth = 0
-        self._rate = 0.0
+        self._taken = TakenRate(at_most=queued_at_most / QUEUED_S)
 
     def top_up(self, connection: Connection[Any], publisher: Publisher, batches: Sequence[WaitingBatch]) -> float:
         """Publish what there is room for; return the seconds until the next look is worth it.
@@ -64,8 +87,8 @@ class Feed:
         depth = publisher.depth(self._queue)
         if depth is None:
             return POLL_S
-        self._learn_rate(depth, now_s=time.monotonic())
-        room = min(self._queued_at_most, max(QUEUED_AT_LEAST, round(self._rate * QUEUED_S))) - depth
+        rate = self._taken.look(depth, now_s=time.monotonic())
+        room = min(self._queued_at_most, max(QUEUED_AT_LEAST, round(rate * QUEUED_S))) - depth
         if room <= 0:
             return LOOK_AGAIN_S
         with connection.transaction():
@@ -82,21 +105,11 @@ class Feed:
             metrics.RATE_LIMIT_WAITS.labels(self.lane).inc()
             return LOOK_AGAIN_S
         self.last_batch = served[-1].id
-        self._last_depth = depth + arrived
+        self._taken.filled(depth + arrived)
         if rows or len(batches) == BATCHES_AT_MOST:
             return 0.0 if depth == 0 and arrived else LOOK_AGAIN_S
         due_s = outbox.next_due_s(connection, lane=self.lane, batches=[batch.id for batch in served])
         return POLL_S if due_s is None else min(POLL_S, max(LOOK_AGAIN_S, due_s))
-
-    def _learn_rate(self, depth: int, *, now_s: float) -> None:
-        """How fast workers take messages, from what is gone since the last look."""
-        gone, seconds = max(0, self._last_depth - depth), max(now_s - self._last_look_s, LOOK_AGAIN_S / 2)
-        # Over half a second: they take messages in bursts, as their groups commit.
-        self._rate += (gone / seconds - self._rate) * min(1.0, seconds / RATE_LEARNED_S)
-        if gone and not depth:
-            # It ran dry, so they may be faster than this shows.
-            self._rate = min(self._rate * RATE_RISE, self._queued_at_most / QUEUED_S)
-        self._last_look_s, self._last_depth = now_s, depth
 
     def _message(self, row: CommandRow) -> Outgoing:
         # The id tells from which row a message came, and two copies of one hint apart from two hints.

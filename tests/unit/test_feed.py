@@ -1,8 +1,9 @@
 """Whose hints come next."""
 
+from collections.abc import Iterable
 from uuid import UUID
 
-from services.relay.feed import in_turns, shares
+from services.relay.feed import LOOK_AGAIN_S, QUEUED_AT_LEAST, TakenRate, in_turns, shares
 from shared.store.outbox import CommandRow, WaitingBatch
 
 GREEDY, MODEST = UUID(int=1), UUID(int=2)
@@ -31,3 +32,30 @@ def test_practices_take_turns_and_within_one_its_batches_do() -> None:
 def test_a_single_batch_takes_every_turn_in_its_own_order() -> None:
     only = batch(10, GREEDY)
     assert in_turns(rows(only, 3), [only]) == rows(only, 3)
+
+
+def rates_of(taken: Iterable[int], *, filled_to: int) -> list[float]:
+    """What is learned at each look at a queue that is filled up again after so many were taken."""
+    rate = TakenRate(at_most=100_000)
+    found = []
+    for look, count in enumerate(taken):
+        found.append(rate.look(filled_to - count if look else 0, now_s=look * LOOK_AGAIN_S))
+        rate.filled(filled_to)
+    return found
+
+
+def test_bursts_are_taken_for_their_mean() -> None:
+    # Sixty at every third look, which is a thousand a second.
+    learned = rates_of((60 if look % 3 == 0 else 0 for look in range(200)), filled_to=200)
+    assert all(900 < rate < 1_150 for rate in learned[100:])
+
+
+def test_workers_that_empty_the_queue_at_every_look_get_more_until_it_is_enough() -> None:
+    learned = rates_of([QUEUED_AT_LEAST] * 100, filled_to=QUEUED_AT_LEAST)
+    at_this_depth = QUEUED_AT_LEAST / LOOK_AGAIN_S
+    assert learned[10] < at_this_depth < min(learned[20:])
+
+
+def test_the_rate_of_workers_that_stopped_is_forgotten() -> None:
+    learned = rates_of([60] * 50 + [0] * 100, filled_to=200)
+    assert learned[-1] < learned[49] / 20
