@@ -28,8 +28,11 @@ from shared.store.paging import Order
 from shared.store.scope import seeing
 
 router = APIRouter()
-# As often as a person can take in; also what bounds the load of an open page.
+# As often as a person can take in. What is read grows with the batches that run, so a pause is also so many times what
+# the last reading took, and an open page costs a tenth of a core at most.
 _EVERY_S: Final = 1.0
+_REST: Final = 10
+_LONGEST_PAUSE_S: Final = 10.0
 # Proxies cut connections that are silent for longer; the page calls the connection lost after 40 s.
 _HEARTBEAT_S: Final = 15.0
 _MOST_BATCHES: Final = 50
@@ -78,7 +81,12 @@ async def _events(request: Request, member: Member, pool: AsyncConnectionPool[An
         if now >= beat_at:
             beat_at = now + _HEARTBEAT_S
             yield _event("beat", "")
-        await asyncio.sleep(_EVERY_S)
+        await asyncio.sleep(pause_s(time.monotonic() - now))
+
+
+def pause_s(took_s: float) -> float:
+    """How long to rest after news that took so many seconds to read and to send."""
+    return max(_EVERY_S, min(_LONGEST_PAUSE_S, took_s * _REST))
 
 
 async def _is_signed_in(pool: AsyncConnectionPool[Any], member: Member) -> bool:
