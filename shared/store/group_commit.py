@@ -1,7 +1,7 @@
 """Natural batching: whatever has gathered while the last transaction ran goes into the next one.
 
 Alone, an item is committed at once; under load, one commit serves many. A pace makes groups larger where a transaction
-costs more than its rows: under load, groups follow each other no closer than that.
+costs more than its rows: groups follow each other no closer than that, unless enough has gathered.
 """
 
 import asyncio
@@ -18,8 +18,8 @@ class GroupCommit(Generic[Item, Result]):
     """Collects items from many tasks and runs them in groups, at most `lanes` groups at a time.
 
     `run` gets a group and answers one result per item, in order; it returns after its commit. If it raises, every
-    member of the group gets the exception. The groups of a lane begin at least `pace_s` apart, unless one is full or
-    the lane was idle.
+    member of the group gets the exception. The groups of a lane begin at least `pace_s` apart, unless `enough`
+    items wait (`most` unless said) or the lane was idle.
     """
 
     def __init__(
@@ -27,11 +27,13 @@ class GroupCommit(Generic[Item, Result]):
         run: Callable[[Sequence[Item]], Awaitable[Sequence[Result]]],
         *,
         most: int,
+        enough: int | None = None,
         lanes: int = 1,
         pace_s: float = 0.0,
     ) -> None:
         self._run = run
         self._most = most
+        self._enough = enough or most
         self._pace_s = pace_s
         self._idle_lanes = lanes
         self._waiting: deque[tuple[Item, asyncio.Future[Result]]] = deque()
@@ -58,7 +60,7 @@ class GroupCommit(Generic[Item, Result]):
                 next_s = clock() + self._pace_s
                 group = [self._waiting.popleft() for _ in range(min(self._most, len(self._waiting)))]
                 await self._run_group(group)
-                if 0 < len(self._waiting) < self._most:
+                if 0 < len(self._waiting) < self._enough:
                     await asyncio.sleep(next_s - clock())
         finally:
             self._idle_lanes += 1

@@ -134,7 +134,7 @@ def test_an_item_that_comes_when_all_is_idle_is_committed_at_once() -> None:
     assert groups == [[0], [1], [2]]
 
 
-def test_groups_follow_each_other_at_their_pace_unless_one_is_full() -> None:
+def test_groups_follow_each_other_at_their_pace_unless_enough_wait() -> None:
     groups: list[tuple[float, list[int]]] = []
 
     async def run(group: Sequence[int]) -> Sequence[int]:
@@ -143,13 +143,13 @@ def test_groups_follow_each_other_at_their_pace_unless_one_is_full() -> None:
         return group
 
     async def main() -> None:
-        commits = GroupCommit(run, most=3, pace_s=0.05)
+        commits = GroupCommit(run, most=4, enough=3, pace_s=0.05)
         tasks = [asyncio.create_task(commits.submit(0))]
         await asyncio.sleep(0.01)
-        tasks += [asyncio.create_task(commits.submit(item)) for item in range(1, 6)]
+        tasks += [asyncio.create_task(commits.submit(item)) for item in range(1, 7)]
         await asyncio.gather(*tasks)
 
     asyncio.run(main())
-    (first_s, first), (full_s, full), (rest_s, rest) = groups
-    assert (first, full, rest) == ([0], [1, 2, 3], [4, 5])
-    assert full_s - first_s < 0.05 <= rest_s - full_s + 0.001
+    (first_s, first), (enough_s, enough), (rest_s, rest) = groups
+    assert (first, enough, rest) == ([0], [1, 2, 3, 4], [5, 6])
+    assert enough_s - first_s < 0.05 <= rest_s - enough_s + 0.001
