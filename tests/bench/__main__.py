@@ -1,6 +1,6 @@
 """`python -m tests.bench`: measures, and writes tests/bench/results/.
 
-python -m tests.bench                                 everything, 5 rounds: about two hours
+python -m tests.bench                                 everything, 5 rounds: more than an hour
 python -m tests.bench --quick                         everything once, with few charges: does the bench work?
 python -m tests.bench --only vantage-50ms --only submit --rounds 3
 python -m tests.bench --only vantage-0ms --contender engine --contender pool-light
