@@ -91,7 +91,7 @@ async def delete_webhook(webhook: UUID, caller: Keeper, pool: Pool) -> Response:
 
 @router.post("/{webhook}/disable", responses=problems(404))
 async def disable_webhook(webhook: UUID, caller: Keeper, pool: Pool) -> http.Webhook:
-    """Send nothing more for now. What is not sent meanwhile is kept for 30 days and can be replayed."""
+    """Send nothing more until it is enabled. What is not sent meanwhile is kept for 30 days and can be replayed."""
     async with pool.connection() as connection:
         await subscriptions.disable(connection, _actor(caller), webhook, why="asked")
         return _answer(await _own(connection, caller, webhook))

@@ -48,7 +48,7 @@ class Meaning:
 TABLE: dict[NeutralCode, Meaning] = {
     NeutralCode.DO_NOT_HONOR: Meaning(Category.SOFT, "Do Not Honor: the bank refused and gave no reason."),
     NeutralCode.INSUFFICIENT_FUNDS: Meaning(Category.SOFT, "Not enough money or credit."),
-    NeutralCode.CARD_LIMIT: Meaning(Category.SOFT, "Over the card's limit for now."),
+    NeutralCode.CARD_LIMIT: Meaning(Category.SOFT, "Over the card's limit; that may change."),
     NeutralCode.ISSUER_UNAVAILABLE: Meaning(Category.SOFT, "The bank could not be reached. No money moved."),
     NeutralCode.INVALID_ACCOUNT: Meaning(
         Category.HARD, "Invalid/Nonexistent Account: the card number does not exist. Ask for another card."

@@ -70,7 +70,7 @@ async def take_open_refunds(connection: Connection) -> list[tuple[UUID, UUID]]:
 
 
 async def take_unsettled(connection: Connection) -> list[Unsettled]:
-    """Approved charges whose settlement is to be looked for now; the reports of a day change seldom."""
+    """Approved charges that are due for a look at their settlement; the reports of a day change seldom."""
     rows = await _rows(connection, "take_unsettled", again=SETTLEMENT_CHECK)
     return [Unsettled(row[0], row[1], ProcessorName(row[2]), *row[3:]) for row in rows]
 
