@@ -5,7 +5,7 @@ from typing import Final, Literal
 
 from pydantic import BaseModel
 
-from schemas.commands import CHARGE_QUEUES, REFUND_QUEUE, VOID_QUEUE, Command
+from schemas.commands import CHARGE_QUEUES, FIRST_CHARGE_QUEUES, REFUND_QUEUE, VOID_QUEUE, Command
 from schemas.events import EVENTS_EXCHANGE, BatchEvent, FindingEvent, InvoiceEvent, PaymentEvent
 from schemas.requests import REQUESTS_EXCHANGE, SUBMIT_KEY, BatchRequest, RequestAnswer
 
@@ -67,6 +67,18 @@ def _event(name: str, model: type[BaseModel], key: str, sender: str, summary: st
 CATALOG: Final = (
     _command("charge_vantage", CHARGE_QUEUES["vantage"], "workers/charge", "Look at a payment of Vantage."),
     _command("charge_stripe", CHARGE_QUEUES["stripe"], "workers/charge", "Look at a payment of Stripe."),
+    _command(
+        "charge_vantage_first",
+        FIRST_CHARGE_QUEUES["vantage"],
+        "workers/charge",
+        "Look at a payment of Vantage that is among the first of its batch.",
+    ),
+    _command(
+        "charge_stripe_first",
+        FIRST_CHARGE_QUEUES["stripe"],
+        "workers/charge",
+        "Look at a payment of Stripe that is among the first of its batch.",
+    ),
     _command("void", VOID_QUEUE, "workers/voids", "Look at a payment whose void was asked for."),
     _command("refund", REFUND_QUEUE, "workers/voids", "Look at a payment whose refund was asked for."),
     _event("payment_event", PaymentEvent, "payment.{step}", "workers/*", "A payment took a step."),

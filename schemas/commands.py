@@ -11,6 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field
 # Queue names carry the message version; actor names never change, or a rolling deploy would dead-letter messages.
 CHARGE_QUEUES: Final = {"vantage": "charge.vantage.v1", "stripe": "charge.stripe.v1"}
 CHARGE_ACTORS: Final = {"vantage": "charge_vantage", "stripe": "charge_stripe"}
+# The first few hints of a batch, which workers put before the others: a small batch is all first hints.
+FIRST_CHARGE_QUEUES: Final = {"vantage": "charge.vantage.first.v1", "stripe": "charge.stripe.first.v1"}
+FIRST_CHARGE_ACTORS: Final = {"vantage": "charge_vantage_first", "stripe": "charge_stripe_first"}
 VOID_QUEUE: Final = "void.v1"
 VOID_ACTOR: Final = "void"
 REFUND_QUEUE: Final = "refund.v1"

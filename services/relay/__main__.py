@@ -7,7 +7,7 @@ from typing import Annotated, Final
 from pydantic import Field
 
 from services.relay.rates import Limits
-from services.relay.relay import run_relay
+from services.relay.relay import lines_of, run_relay
 from shared.domain.words import ProcessorName
 from shared.logs import configure
 from shared.observation import observed
@@ -45,15 +45,15 @@ def main() -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stop.set())
-    pulse = Pulse(within_s=ROUND_WITHIN_S)
-    with observed("relay", settings, alive=pulse.is_alive):
+    lines = lines_of(queued_at_most=settings.relay_queued_at_most, limits=settings.limits())
+    pulses = {line.name: Pulse(within_s=ROUND_WITHIN_S) for line in lines}
+    with observed("relay", settings, alive=lambda: all(pulse.is_alive() for pulse in pulses.values())):
         run_relay(
+            lines,
             database_url=settings.database_url,
             amqp_url=settings.amqp_url,
-            queued_at_most=settings.relay_queued_at_most,
             stop=stop,
-            limits=settings.limits(),
-            beat=pulse.beat,
+            beat=lambda line: pulses[line].beat(),
         )
 
 

@@ -172,7 +172,7 @@ class EpochConsumer(Consumer):
         self.stale = 0
         self.rejected = 0
         self._parameters = broker.parameters
-        self._queue = queue_name
+        self.queue = queue_name
         self._prefetch = prefetch
         self._timeout_s = timeout / 1000
         self._epoch: Epoch | None = None
@@ -228,7 +228,7 @@ class EpochConsumer(Consumer):
             return EpochMessage(Message.decode(body), epoch, tag)
         except DecodeError:
             # The body itself stays out of the log: nobody knows what a stranger wrote into it.
-            _log.error("message_unreadable", queue=self._queue, size_bytes=len(body))
+            _log.error("message_unreadable", queue=self.queue, size_bytes=len(body))
             self.rejected += 1
             self._rejected_messages.inc()
             epoch.finish(tag, ack=False)
@@ -240,7 +240,7 @@ class EpochConsumer(Consumer):
             self.stale += 1
             self._stale_acknowledgements.inc()
             _log.info(
-                "stale_acknowledgement_ignored", queue=self._queue, message_id=message.message_id, total=self.stale
+                "stale_acknowledgement_ignored", queue=self.queue, message_id=message.message_id, total=self.stale
             )
 
     def _idle(self, epoch: Epoch | None) -> None:
@@ -254,8 +254,8 @@ class EpochConsumer(Consumer):
         else:
             self._pause(topology.reconnect_delay_s(self._attempts) if self._attempts else 0.0)
             self._attempts += 1
-            self._epoch = Epoch(self._parameters, self._queue, self._prefetch)
-            _log.debug("consumer_connected", queue=self._queue)
+            self._epoch = Epoch(self._parameters, self.queue, self._prefetch)
+            _log.debug("consumer_connected", queue=self.queue)
             self._attempts = 1
 
     def _pause(self, at_most_s: float) -> None:
@@ -267,4 +267,4 @@ class EpochConsumer(Consumer):
         if epoch is not None:
             epoch.end()
         if not isinstance(error, SilentTooLong):
-            _log.warning("consumer_disconnected", queue=self._queue, attempts=self._attempts, error=repr(error))
+            _log.warning("consumer_disconnected", queue=self.queue, attempts=self._attempts, error=repr(error))

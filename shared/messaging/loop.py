@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections import deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -22,7 +22,7 @@ _log = structlog.get_logger()
 
 
 class LoopThread(threading.Thread):
-    """Runs messages that other threads `put`, at most `in_flight` at a time, in the order they came."""
+    """Runs messages that other threads `put`, at most `in_flight` of each queue at a time, in the order they came."""
 
     def __init__(
         self, broker: Broker, *, in_flight: int, on_start: Hook, on_stop: Hook, on_end: Callable[[], None]
@@ -35,7 +35,8 @@ class LoopThread(threading.Thread):
         self._in_flight = in_flight
         self._on_start, self._on_stop, self._on_end = on_start, on_stop, on_end
         self._ready = threading.Event()
-        self._waiting: deque[tuple[EpochConsumer, EpochMessage]] = deque()
+        self._waiting: defaultdict[str, deque[tuple[EpochConsumer, EpochMessage]]] = defaultdict(deque)
+        self._at_work: Counter[str] = Counter()
         self._wake_asked = False
         # By id(): a Dramatiq message cannot be a key. The loop itself does not keep tasks alive.
         self._running: dict[int, asyncio.Task[None]] = {}
@@ -43,7 +44,7 @@ class LoopThread(threading.Thread):
 
     def put(self, consumer: EpochConsumer, message: EpochMessage) -> None:
         """Hand a message over, from any thread. A burst wakes the loop once."""
-        self._waiting.append((consumer, message))
+        self._waiting[consumer.queue].append((consumer, message))
         if not self._wake_asked:
             self._wake_asked = True
             self._loop.call_soon_threadsafe(self._take)
@@ -94,12 +95,18 @@ class LoopThread(threading.Thread):
     def _take(self) -> None:
         """Start what came, as far as there is room."""
         self._wake_asked = False
-        while self._waiting and len(self._running) < self._in_flight:
-            consumer, message = self._waiting.popleft()
+        for queue in list(self._waiting):
+            self._take_from(queue)
+
+    def _take_from(self, queue: str) -> None:
+        waiting = self._waiting[queue]
+        while waiting and self._at_work[queue] < self._in_flight:
+            consumer, message = waiting.popleft()
             if message.epoch.ended:
                 # RabbitMQ has given it to somebody else meanwhile, perhaps to us.
                 self.counts["stale_copies_skipped"] += 1
                 continue
+            self._at_work[queue] += 1
             self._running[id(message)] = self._loop.create_task(self._run(consumer, message))
 
     async def _run(self, consumer: EpochConsumer, message: EpochMessage) -> None:
@@ -111,13 +118,13 @@ class LoopThread(threading.Thread):
             _log.exception("actor_failed", actor=message.actor_name, message_id=message.message_id)
         finally:
             del self._running[id(message)]
+            self._at_work[consumer.queue] -= 1
         self.counts["finished"] += 1
         # Acknowledged together at the end of this turn of the loop: each wakes the consumer's thread.
         if not self._finished:
             self._loop.call_soon(self._acknowledge)
         self._finished.append((consumer, message))
-        if self._waiting:
-            self._take()
+        self._take_from(consumer.queue)
 
     async def _act(self, message: EpochMessage) -> None:
         act = self._broker.actors[message.actor_name]

@@ -93,9 +93,15 @@ class Publisher:
 
     def depth(self, queue: str) -> int | None:
         """How many messages are ready in a queue; None without an answer, and if the queue is gone."""
-        answer: list[int] = []
-        self._call(lambda link, done: link.depth(queue, answer, done))
-        return answer[0] if answer else None
+        answer: list[pika.spec.Queue.DeclareOk] = []
+        self._call(lambda link, done: link.look(queue, answer, done))
+        return answer[0].message_count if answer else None
+
+    def has_consumers(self, queue: str) -> bool:
+        """Whether anybody takes messages from a queue, as far as RabbitMQ answers."""
+        answer: list[pika.spec.Queue.DeclareOk] = []
+        self._call(lambda link, done: link.look(queue, answer, done))
+        return bool(answer and answer[0].consumer_count)
 
     def _call(self, start: "Callable[[_Link, threading.Event], None]") -> None:
         """Run `start` in the connection's thread and wait until it has set its event, or the connection is lost."""
@@ -195,9 +201,9 @@ class _Link:
         self._publishing = _Publishing(messages, confirmed, done)
         self._fill_window(self._publishing)
 
-    def depth(self, queue: str, answer: list[int], done: threading.Event) -> None:
+    def look(self, queue: str, answer: list[Any], done: threading.Event) -> None:
         def declared(frame: Any) -> None:
-            answer.append(frame.method.message_count)
+            answer.append(frame.method)
             self._finish(done)
 
         self._channel.queue_declare(queue, passive=True, callback=declared)

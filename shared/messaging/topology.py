@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 import pika
 from pika.exceptions import AMQPError
 
-from schemas.commands import CHARGE_QUEUES, REFUND_QUEUE, VOID_QUEUE
+from schemas.commands import CHARGE_QUEUES, FIRST_CHARGE_QUEUES, REFUND_QUEUE, VOID_QUEUE
 from schemas.events import EVENTS_EXCHANGE, UNROUTED_EXCHANGE
 from schemas.requests import REQUESTS_EXCHANGE, SUBMIT_KEY, SUBMIT_QUEUE
 from shared.messaging import properties
@@ -18,7 +18,7 @@ from shared.messaging import properties
 AGGREGATOR_QUEUE: Final = "aggregator.v1"
 NOTIFY_QUEUE: Final = "notify.v1"
 UNROUTED_QUEUE: Final = "batchpay.events.unrouted.v1"
-COMMAND_QUEUES: Final = (*CHARGE_QUEUES.values(), VOID_QUEUE, REFUND_QUEUE)
+COMMAND_QUEUES: Final = (*CHARGE_QUEUES.values(), *FIRST_CHARGE_QUEUES.values(), VOID_QUEUE, REFUND_QUEUE)
 # Events that are told by webhook. Not `#`: what is of none of these kinds is nobody's, and kept to be looked at.
 _NOTIFY_KEYS: Final = ("batch.*", "finding.*", "invoice.*", "payment.*", "request.*")
 

@@ -45,6 +45,7 @@ def run_worker(
 ) -> None:
     """Work on `queues` until SIGTERM or SIGINT, then stop gracefully and return. A second signal ends the process.
 
+    At most `in_flight` messages of each queue run at a time, so that none of them waits for another queue's.
     RabbitMQ may come and go. Raises what `on_start` raises, and RuntimeError if the event loop ended by itself.
     """
     stop = threading.Event()
@@ -69,10 +70,10 @@ def run_worker(
 class AsyncWorker(Worker):
     """Dramatiq's worker with its consumer threads, and one event loop in place of its worker threads.
 
-    At most `in_flight` messages run at a time. A message is acknowledged when its actor has finished, however it
-    finished: the row in the database is the work, and the janitor hints again at what is unfinished. So a message that
-    always fails can neither circle nor fill the dead letters. `on_start` and `on_stop` run on the loop, before the
-    first message and after the last; `on_end` is called, on the loop's thread, if the loop ends.
+    At most `in_flight` messages of each queue run at a time. A message is acknowledged when its actor has finished,
+    however it finished: the row in the database is the work, and the janitor hints again at what is unfinished. So a
+    message that always fails can neither circle nor fill the dead letters. `on_start` and `on_stop` run on the loop,
+    before the first message and after the last; `on_end` is called, on the loop's thread, if the loop ends.
     """
 
     def __init__(

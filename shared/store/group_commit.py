@@ -10,6 +10,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextvars import Context
 from typing import Generic, TypeVar
 
+from shared.waiting import set_within
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -37,12 +39,15 @@ class GroupCommit(Generic[Item, Result]):
         self._pace_s = pace_s
         self._idle_lanes = lanes
         self._waiting: deque[tuple[Item, asyncio.Future[Result]]] = deque()
+        self._due = asyncio.Event()
         self._running: set[asyncio.Task[None]] = set()
 
     async def submit(self, item: Item) -> Result:
         """Wait until `item` is committed and return its result."""
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future))
+        if len(self._waiting) >= self._enough:
+            self._due.set()
         if self._idle_lanes:
             self._idle_lanes -= 1
             # In a context of its own: what the first member bound for its log lines is not true of the others.
@@ -59,9 +64,11 @@ class GroupCommit(Generic[Item, Result]):
             while self._waiting:
                 next_s = clock() + self._pace_s
                 group = [self._waiting.popleft() for _ in range(min(self._most, len(self._waiting)))]
+                if len(self._waiting) < self._enough:
+                    self._due.clear()
                 await self._run_group(group)
-                if 0 < len(self._waiting) < self._enough:
-                    await asyncio.sleep(next_s - clock())
+                if self._waiting:
+                    await set_within(self._due, next_s - clock())
         finally:
             self._idle_lanes += 1
 

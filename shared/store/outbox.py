@@ -1,6 +1,7 @@
 """The outbox table: see `sql/outbox.sql`."""
 
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
@@ -11,6 +12,8 @@ from shared.store.statements import load
 
 # Whoever writes rows notifies this channel, once per transaction.
 CHANNEL: Final = "batchpay_outbox"
+# And whoever submits a batch notifies this one, with its id.
+SUBMITTED_CHANNEL: Final = "batchpay_submitted"
 
 _SQL: Final = load("outbox")
 _BEFORE_ALL: Final = UUID(int=0)
@@ -60,6 +63,14 @@ def waiting_batches(
         if len(found[lane]) < at_most:
             found[lane].setdefault(batch[0], WaitingBatch(*batch))
     return {lane: list(batches.values()) for lane, batches in found.items()}
+
+
+def new_batches(connection: Connection[Any], ids: Iterable[str]) -> dict[str, list[WaitingBatch]]:
+    """By lane: those of the batches whose processor is not paused. What is no batch's id is passed over."""
+    found: defaultdict[str, list[WaitingBatch]] = defaultdict(list)
+    for lane, *batch in connection.execute(_SQL["new_batches"], {"ids": list(ids)}):
+        found[lane].append(WaitingBatch(*batch))
+    return found
 
 
 def take_commands(connection: Connection[Any], *, lane: str, most: Mapping[UUID, int]) -> list[CommandRow]:

@@ -59,7 +59,14 @@ PAIRS: Final = (
     "charge-stripe>stripe",
     *(f"{process}>{name}" for process in ("voids", "janitor") for name in ProcessorName),
 )
-QUEUES: Final = ("charge.vantage.v1", "charge.stripe.v1", "void.v1", "aggregator.v1")
+QUEUES: Final = (
+    "charge.vantage.v1",
+    "charge.stripe.v1",
+    "charge.vantage.first.v1",
+    "charge.stripe.first.v1",
+    "void.v1",
+    "aggregator.v1",
+)
 
 _ANY_OPERATION: Final = (
     "hang_before_execute", "hang_after_execute", "reset_before_execute", "reset_after_execute", "http_500_before",

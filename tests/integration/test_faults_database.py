@@ -21,7 +21,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from schemas.commands import CHARGE_QUEUES
 from services.aggregator.aggregator import aggregate
-from services.relay.relay import run_relay
+from services.relay.relay import lines_of, run_relay
 from shared.domain.answers import Approved
 from shared.domain.words import ProcessorName
 from shared.store import batch_status
@@ -105,8 +105,8 @@ def refused(connection: Connection) -> int:
 @contextmanager
 def relaying(database_url: str, amqp_url: str) -> Iterator[None]:
     stop = threading.Event()
-    given = {"database_url": database_url, "amqp_url": amqp_url, "queued_at_most": 10, "stop": stop}
-    relay = threading.Thread(target=run_relay, kwargs=given)
+    given = {"database_url": database_url, "amqp_url": amqp_url, "stop": stop}
+    relay = threading.Thread(target=run_relay, args=[lines_of(queued_at_most=10)], kwargs=given)
     relay.start()
     try:
         yield

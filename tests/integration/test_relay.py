@@ -14,10 +14,18 @@ import pika
 import psycopg
 import pytest
 
-from schemas.commands import CHARGE_ACTORS, CHARGE_QUEUES, VOID_ACTOR, VOID_QUEUE
+from schemas.commands import (
+    CHARGE_ACTORS,
+    CHARGE_QUEUES,
+    FIRST_CHARGE_ACTORS,
+    FIRST_CHARGE_QUEUES,
+    VOID_ACTOR,
+    VOID_QUEUE,
+)
+from services.relay.ahead import AT_ONCE, FIRST_HINTS, PER_S
 from services.relay.feed import QUEUED_AT_LEAST
 from services.relay.rates import Limits
-from services.relay.relay import NO_LIMITS, run_relay
+from services.relay.relay import NO_LIMITS, lines_of, run_relay
 from shared.messaging.topology import AGGREGATOR_QUEUE, declare
 from shared.store import outbox, statements
 from tests import builders
@@ -26,7 +34,7 @@ from tests.metrics import shown
 from tests.rabbitmq_vhost import RabbitMQ
 from tests.waiting import eventually
 
-VANTAGE_QUEUE = CHARGE_QUEUES["vantage"]
+VANTAGE_QUEUE, FIRST_QUEUE = CHARGE_QUEUES["vantage"], FIRST_CHARGE_QUEUES["vantage"]
 LARGE, SMALL = UUID(int=1), UUID(int=2)
 
 
@@ -43,7 +51,8 @@ def relaying(
     stop = threading.Event()
 
     def run() -> None:
-        run_relay(database_url=database_url, amqp_url=amqp_url, queued_at_most=500, stop=stop, limits=limits)
+        lines = lines_of(queued_at_most=500, limits=limits)
+        run_relay(lines, database_url=database_url, amqp_url=amqp_url, stop=stop)
 
     threads = [threading.Thread(target=run) for _ in range(relays)]
     for thread in threads:
@@ -228,6 +237,97 @@ def test_the_queue_is_kept_short_and_a_small_batch_does_not_wait_behind_a_large_
     assert max(order.index(payment_id) for payment_id in small) < QUEUED_AT_LEAST + 3 * len(small)
 
 
+@contextmanager
+def taking(amqp_url: str, queue: str) -> Iterator[list[bytes]]:
+    """Take messages for good as they come, as a worker would."""
+    bodies: list[bytes] = []
+    declare(amqp_url)
+    connection = pika.BlockingConnection(pika.URLParameters(amqp_url))
+    connection.channel().basic_consume(queue, lambda *delivered: bodies.append(delivered[3]), auto_ack=True)
+    stop = threading.Event()
+
+    def take() -> None:
+        while not stop.is_set():
+            connection.process_data_events(0.02)
+        connection.close()
+
+    thread = threading.Thread(target=take)
+    thread.start()
+    try:
+        yield bodies
+    finally:
+        stop.set()
+        thread.join(10)
+
+
+def submitted(database: psycopg.Connection, count: int, *, account: str = "700001") -> set[str]:
+    """A batch with so many hints, told as its submit tells it."""
+    with database.transaction():
+        batch = batch_of(database, account=account)
+        wanted = hint(database, count, batch=batch)
+        database.execute("SELECT pg_notify('batchpay_submitted', %s)", (str(batch),))
+    return wanted
+
+
+@pytest.mark.unsound("batches without payments")
+def test_the_first_hints_of_a_batch_go_ahead_though_the_queue_is_full(
+    database: psycopg.Connection, database_url: str, rabbitmq: RabbitMQ, amqp_url: str
+) -> None:
+    with taking(amqp_url, FIRST_QUEUE) as ahead, relaying(database_url, amqp_url):
+        before = hint(database, 1000)
+        eventually(lambda: rabbitmq.depth(VANTAGE_QUEUE) == QUEUED_AT_LEAST)
+        large = submitted(database, 1000)
+        eventually(lambda: len(ahead) == FIRST_HINTS)
+        small = submitted(database, 5)
+        eventually(lambda: len(ahead) == FIRST_HINTS + len(small))
+        order = [payment(body) for body in taken(amqp_url, VANTAGE_QUEUE, at_least=1990)]
+    assert {payment(body) for body in ahead[:FIRST_HINTS]} < large
+    assert {payment(body) for body in ahead[FIRST_HINTS:]} == small
+    assert set(order) == (before | large) - {payment(body) for body in ahead}
+    message = dramatiq.Message.decode(ahead[0])
+    assert (message.queue_name, message.actor_name) == (FIRST_QUEUE, FIRST_CHARGE_ACTORS["vantage"])
+
+
+@pytest.mark.unsound("batches without payments")
+def test_when_many_batches_come_at_once_most_go_in_turns(
+    database: psycopg.Connection, database_url: str, amqp_url: str
+) -> None:
+    began_s = time.monotonic()
+    with taking(amqp_url, FIRST_QUEUE) as ahead, relaying(database_url, amqp_url):
+        hint(database, 1000)
+        wanted = set().union(*(submitted(database, 20) for _ in range(20)))
+        told_s = time.monotonic()
+        order = [payment(body) for body in taken(amqp_url, VANTAGE_QUEUE, at_least=1300)]
+    first = {payment(body) for body in ahead}
+    assert len(first) <= AT_ONCE + (told_s - began_s + 1) * PER_S
+    assert first < wanted < first | set(order)
+
+
+@pytest.mark.unsound("batches without payments")
+def test_nothing_goes_ahead_while_no_worker_takes_it(
+    database: psycopg.Connection, database_url: str, rabbitmq: RabbitMQ, amqp_url: str
+) -> None:
+    with relaying(database_url, amqp_url):
+        submitted(database, 5)
+        eventually(lambda: rows_left(database) == 0)
+    assert (rabbitmq.depth(FIRST_QUEUE), rabbitmq.depth(VANTAGE_QUEUE)) == (0, 5)
+
+
+@pytest.mark.unsound("batches without payments")
+def test_what_goes_ahead_keeps_to_the_limits_of_its_lane(
+    database: psycopg.Connection, database_url: str, amqp_url: str
+) -> None:
+    limits = {"charge.vantage": Limits(in_all=40)}
+    began_s = time.monotonic()
+    with taking(amqp_url, FIRST_QUEUE) as ahead, relaying(database_url, amqp_url, limits=limits):
+        for _ in range(6):
+            submitted(database, FIRST_HINTS)
+        eventually(lambda: rows_left(database) == 0)
+        took_s = time.monotonic() - began_s
+    assert ahead
+    assert took_s > (60 - 0.1 * 40 - 1) / 40
+
+
 def test_more_batches_than_fit_one_round_all_get_their_turn(
     database: psycopg.Connection, database_url: str, amqp_url: str
 ) -> None:
@@ -307,7 +407,7 @@ PARAMETERS = {
 
 
 def test_no_statement_reads_more_when_the_outbox_is_larger(database_url: str) -> None:
-    assert set(PARAMETERS) == set(statements.load("outbox")) - {"write_event"}
+    assert set(PARAMETERS) == set(statements.load("outbox")) - {"write_event", "new_batches"}
     with full_outbox(database_url, rows=20_000) as connection:
         for name, parameters in PARAMETERS.items():
             assert pages_read(connection, name, parameters) < 600, name

@@ -18,7 +18,7 @@ from psycopg_pool import AsyncConnectionPool
 from schemas.commands import CHARGE_ACTORS, CHARGE_QUEUES
 from services.development.local import free_port
 from services.relay.feed import Feed
-from services.relay.relay import relay_round
+from services.relay.relay import relay_hints
 from shared.domain.answers import Approved, ChargeAnswer
 from shared.domain.words import ProcessorName
 from shared.messaging.broker import HintBroker
@@ -92,7 +92,7 @@ def submitted(database_url: str) -> UUID:
 def relayed(database_url: str, amqp_url: str) -> None:
     with psycopg.connect(database_url, autocommit=True) as connection, Publisher(amqp_url) as publisher:
         assert publisher.wait_connected(10)
-        relay_round(connection, publisher, [Feed(f"charge.{VANTAGE}", queued_at_most=10)])
+        relay_hints(connection, publisher, [Feed(f"charge.{VANTAGE}", queued_at_most=10)])
 
 
 def charged(database_url: str, amqp_url: str) -> None:

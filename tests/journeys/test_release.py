@@ -12,12 +12,12 @@ from uuid import UUID
 
 import pytest
 
-from schemas.commands import CHARGE_QUEUES, REFUND_QUEUE, VOID_QUEUE
+from schemas.commands import CHARGE_QUEUES, FIRST_CHARGE_QUEUES, REFUND_QUEUE, VOID_QUEUE
 from schemas.requests import REQUESTS_EXCHANGE, SUBMIT_QUEUE
 from services.development.processes import MODULES
 from services.development.sandbox import Sandbox
 from services.development.stack import ProcessNotReady
-from services.relay.feed import LANES, Feed
+from services.relay.hints import FIRST_LANES, LANES, Goal, Hints
 from shared.domain.words import ProcessorName
 from shared.messaging import topology
 from shared.store.outbox import CommandRow
@@ -116,15 +116,18 @@ def test_there_is_a_frozen_message_of_every_queue_that_somebody_works_on() -> No
     assert {path.stem for path in RELEASED.iterdir()} == worked_on
 
 
+@pytest.mark.parametrize("queues", [CHARGE_QUEUES, FIRST_CHARGE_QUEUES], ids=["in turn", "ahead"])
 @pytest.mark.parametrize("processor", list(ProcessorName))
-def test_todays_workers_charge_what_an_older_relay_hinted(journey: Start, processor: ProcessorName) -> None:
+def test_todays_workers_charge_what_an_older_relay_hinted(
+    journey: Start, processor: ProcessorName, queues: dict[str, str]
+) -> None:
     practice = journey(processor)
     practice.export.client()
     practice.push()
     with paused(practice.box, "relay"):
         batch = practice.submit()
         payment = only_payment(practice, batch)["id"]
-        queue = CHARGE_QUEUES[processor]
+        queue = queues[processor]
         publish(practice.box, released(queue, payment=payment), queue=queue)
         practice.some(batch, "approved", "settled")
 
@@ -173,12 +176,12 @@ def test_todays_ingress_takes_an_older_request(journey: Start) -> None:
     practice.until(batch, {"settled": 1})
 
 
-@pytest.mark.parametrize("lane", LANES)
-def test_an_older_worker_reads_what_todays_relay_writes(lane: str) -> None:
+@pytest.mark.parametrize(("lane", "goal"), [*LANES.items(), *FIRST_LANES.items()])
+def test_an_older_worker_reads_what_todays_relay_writes(lane: str, goal: Goal) -> None:
     """But for its id and its time a message is what it was: who reads the old one reads this one."""
-    queue, _actor = LANES[lane]
-    today = json.loads(Feed(lane, queued_at_most=1)._message(CommandRow(1, UUID(BATCH), UUID(PAYMENT))).body)
-    before = json.loads(released(queue))
+    row = CommandRow(1, UUID(BATCH), UUID(PAYMENT))
+    today = json.loads(Hints(lane, goal).message(row).body)
+    before = json.loads(released(goal.queue))
     for told in (today, before):
         del told["message_id"], told["message_timestamp"]
     assert today == before

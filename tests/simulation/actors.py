@@ -11,10 +11,10 @@ from uuid import UUID
 import psycopg
 from dramatiq import Message as HintMessage
 
-from schemas.commands import CHARGE_QUEUES, REFUND_QUEUE, VOID_QUEUE
+from schemas.commands import CHARGE_QUEUES, FIRST_CHARGE_QUEUES, REFUND_QUEUE, VOID_QUEUE
 from services.aggregator.aggregator import aggregate
-from services.relay.feed import LANES, POLL_S, Feed
-from services.relay.relay import relay_round
+from services.relay.feed import POLL_S
+from services.relay.relay import lines_of
 from shared.domain.words import ProcessorName
 from shared.messaging.topology import AGGREGATOR_QUEUE
 from shared.store.batch_status import recompute
@@ -71,14 +71,16 @@ def charge_worker(process: Process, ground: Ground, *, name: ProcessorName) -> N
         new_token=world.parts.new_token,
         monotonic=world.clock.monotonic,
     )
-    claims = GroupCommit(partial(claim_group, claimer=claimer), most=_GROUP_MOST, lanes=1)
-    records = GroupCommit(partial(record_until_done, pool=pool, actor=process.name), most=_GROUP_MOST, lanes=1)
+    claim, record = partial(claim_group, claimer=claimer), partial(record_until_done, pool=pool, actor=process.name)
+    claims, first_claims = GroupCommit(claim, most=_GROUP_MOST), GroupCommit(claim, most=_GROUP_MOST)
+    records, first_records = GroupCommit(record, most=_GROUP_MOST), GroupCommit(record, most=_GROUP_MOST)
     slots = Slots(_SLOTS)
 
-    async def charge_hinted(payment_id: UUID) -> None:
-        await charge(payment_id, claim=claims.submit, record=records.submit, processor=processor, slots=slots)
-
-    process.start(_consume(process, ground.bus, CHARGE_QUEUES[name], charge_hinted))
+    run = partial(charge, processor=processor, slots=slots)
+    in_turn = partial(run, claim=claims.submit, record=records.submit)
+    ahead = partial(run, claim=first_claims.submit, record=first_records.submit, first=True)
+    process.start(_consume(process, ground.bus, CHARGE_QUEUES[name], in_turn))
+    process.start(_consume(process, ground.bus, FIRST_CHARGE_QUEUES[name], ahead))
 
 
 def void_worker(process: Process, ground: Ground) -> None:
@@ -142,7 +144,8 @@ async def _work_on(process: Process, bus: Bus, message: Message, work: Callable[
 
 async def _relay(process: Process, ground: Ground) -> None:
     world, session = ground.world, ground.world.session
-    feeds = [Feed(lane, queued_at_most=_QUEUED_AT_MOST) for lane in LANES]
+    lines = lines_of(queued_at_most=_QUEUED_AT_MOST, monotonic=world.clock.monotonic)
+    known: set[str] = set()
     connection = RelayConnection(world, process)
     poll_s = 0.0
     while True:
@@ -150,7 +153,10 @@ async def _relay(process: Process, ground: Ground) -> None:
         session.to_relay = False
         session.set_time(world.clock.now.isoformat())
         try:
-            next_in_s = relay_round(connection, ground.bus, feeds)
+            submitted = [row[0] for row in connection.execute("SELECT id::text FROM batch ORDER BY id")]
+            told = [batch for batch in submitted if batch not in known]
+            known.update(told)
+            next_in_s = min(line.relay(connection, ground.bus, told) for line in lines)
         except psycopg.OperationalError:
             next_in_s = 0.0
         poll_s = _LOOK_AGAIN_S if next_in_s < POLL_S else _POLL_S

@@ -153,3 +153,28 @@ def test_groups_follow_each_other_at_their_pace_unless_enough_wait() -> None:
     (first_s, first), (enough_s, enough), (rest_s, rest) = groups
     assert (first, enough, rest) == ([0], [1, 2, 3, 4], [5, 6])
     assert enough_s - first_s < 0.05 <= rest_s - enough_s + 0.001
+
+
+def test_a_pause_ends_when_enough_have_come() -> None:
+    groups: list[list[int]] = []
+    started, gate = asyncio.Event(), asyncio.Event()
+
+    async def run(group: Sequence[int]) -> Sequence[int]:
+        groups.append(list(group))
+        started.set()
+        await gate.wait()
+        return group
+
+    async def main() -> None:
+        commits = GroupCommit(run, most=10, enough=3, pace_s=3600.0)
+        first = asyncio.create_task(commits.submit(0))
+        await started.wait()
+        waiting = asyncio.create_task(commits.submit(1))
+        gate.set()
+        await first
+        rest = [asyncio.create_task(commits.submit(item)) for item in (2, 3)]
+        async with asyncio.timeout(5):
+            await asyncio.gather(waiting, *rest)
+
+    asyncio.run(main())
+    assert groups == [[0], [1, 2, 3]]

@@ -67,6 +67,26 @@ def test_a_claim_waits_for_its_slot_a_quarter_of_a_second_whatever_a_request_tak
     with_crowd(slots, check)
 
 
+def test_who_is_first_passes_all_who_wait_and_no_bound() -> None:
+    async def check(crowd: Crowd, tasks: list[asyncio.Task[None]]) -> None:
+        order: list[str] = []
+
+        async def come(name: str) -> None:
+            async with slots.sending.first() if name == "first" else slots.sending:
+                order.append(name)
+
+        slots.claimed.most = 10 * COUNT
+        late = [asyncio.create_task(come(name)) for name in ("other", "first")]
+        await turns_of_the_loop()
+        assert order == []
+        crowd.answer.set()
+        await asyncio.gather(*late, *tasks)
+        assert order == ["first", "other"]
+
+    slots = Slots(COUNT)
+    with_crowd(slots, check)
+
+
 def test_who_gives_up_waiting_takes_nobodys_place() -> None:
     async def check(crowd: Crowd, tasks: list[asyncio.Task[None]]) -> None:
         for task in tasks[2 * COUNT : 5 * COUNT]:

@@ -18,14 +18,15 @@ async def charge(
     record: Callable[[Answered], Awaitable[None]],
     processor: Processor,
     slots: Slots,
+    first: bool = False,
 ) -> None:
-    """Charge one payment if it may be charged now."""
+    """Charge one payment if it may be charged now; if it is `first`, before those that wait for a slot."""
     with working_on(payment_id=payment_id):
-        async with slots.claimed:
+        async with slots.claimed.first() if first else slots.claimed:
             claimed = await claim(payment_id)
             if claimed is None:
                 return
-            async with slots.sending:
+            async with slots.sending.first() if first else slots.sending:
                 sent_s = claimed.monotonic()
                 answer = await send(
                     claimed, processor.charge, what=f"{processor.name} charge", budget=processor.timing.send_budget

@@ -2,6 +2,8 @@
 
 import asyncio
 from collections import deque
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Final
 
 # A claim waits about this long for its slot: a slot that falls free should find one ready, and none may run into the
@@ -16,7 +18,8 @@ _SMOOTHING: Final = 0.1
 class Turns:
     """At most `most` are inside of `async with turns:`, in the order in which they came.
 
-    What `asyncio.Semaphore` does, at a fraction of its cost, and `most` may change.
+    What `asyncio.Semaphore` does, at a fraction of its cost, and `most` may change. Who comes by `async with
+    turns.first():` goes before all who wait.
     """
 
     def __init__(self, most: int) -> None:
@@ -25,11 +28,23 @@ class Turns:
         self._waiting: deque[asyncio.Future[None]] = deque()
 
     async def __aenter__(self) -> None:
+        await self._enter(self._waiting.append)
+
+    @asynccontextmanager
+    async def first(self) -> AsyncIterator[None]:
+        """The same, but the next turn that falls free."""
+        await self._enter(self._waiting.appendleft)
+        try:
+            yield
+        finally:
+            await self.__aexit__()
+
+    async def _enter(self, wait: Callable[[asyncio.Future[None]], None]) -> None:
         if self._inside < self.most and not self._waiting:
             self._inside += 1
             return
         turn = asyncio.get_running_loop().create_future()
-        self._waiting.append(turn)
+        wait(turn)
         try:
             await turn
         except asyncio.CancelledError:

@@ -38,6 +38,13 @@ SELECT waiting.lane, waiting.batch_id, COALESCE(b.practice_id, waiting.batch_id)
 FROM waiting LEFT JOIN batch b ON b.id = waiting.batch_id
 ORDER BY waiting.turn, waiting.n;
 
+-- name: new_batches
+-- Batches that were just submitted, those of a paused processor left out.
+SELECT 'charge.' || processor AS lane, id, practice_id, processor_account
+FROM batch
+WHERE id = ANY (%(ids)s::uuid[]) AND processor <> ALL (ARRAY(SELECT processor FROM processor_pause))
+ORDER BY id;
+
 -- name: take_commands
 -- The first due rows of each batch.
 SELECT taken.id, taken.batch_id, taken.payment_id
