@@ -345,7 +345,7 @@ REMOVALS: Final = (
     ),
     Removal(
         "relay: a row leaves the outbox when its message is confirmed",
-        "services/relay/feed.py",
+        "services/relay/hints.py",
         "zip(ids, confirmed, strict=True) if safe]",
         "zip(ids, confirmed, strict=True)]",
         "tests/integration/test_relay.py::test_no_row_is_lost_when_connections_are_cut_under_way",
