@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import dramatiq
@@ -36,6 +36,7 @@ def working(
     run: Callable[[str], Awaitable[None]],
     *,
     actor: str = ACTOR,
+    queues: Sequence[str] = (QUEUE,),
     in_flight: int = 8,
     grace_s: float = 5.0,
 ) -> Iterator[AsyncWorker]:
@@ -44,7 +45,9 @@ def working(
 
     broker = HintBroker(amqp_url)
     add_actor(broker, run, actor_name=actor, queue_name=QUEUE)
-    worker = AsyncWorker(broker, queues={QUEUE}, in_flight=in_flight, on_start=nothing, on_stop=nothing)
+    for queue in queues:
+        broker.declare_queue(queue)
+    worker = AsyncWorker(broker, queues=set(queues), in_flight=in_flight, on_start=nothing, on_stop=nothing)
     worker.start()
     try:
         yield worker
@@ -53,9 +56,9 @@ def working(
         broker.close()
 
 
-def hints(count: int, *, actor: str = ACTOR) -> list[Outgoing]:
+def hints(count: int, *, actor: str = ACTOR, queue: str = QUEUE) -> list[Outgoing]:
     messages = [
-        dramatiq.Message[None](queue_name=QUEUE, actor_name=actor, args=(str(number),), kwargs={}, options={})
+        dramatiq.Message[None](queue_name=queue, actor_name=actor, args=(str(number),), kwargs={}, options={})
         for number in range(count)
     ]
-    return [Outgoing("", QUEUE, message.encode(), message.message_id) for message in messages]
+    return [Outgoing("", queue, message.encode(), message.message_id) for message in messages]

@@ -73,7 +73,8 @@ def lines_of(
     ahead, depths = Ahead(limits, monotonic=monotonic), Depths()
 
     def first_hints(connection: Connection[Any], publisher: Publisher, told: Sequence[str]) -> float:
-        ahead.send(connection, publisher, told)
+        if told:
+            ahead.send(connection, publisher, told)
         return POLL_S
 
     def hints(connection: Connection[Any], publisher: Publisher, _told: Sequence[str]) -> float:

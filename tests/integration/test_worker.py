@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from schemas.commands import FIRST_CHARGE_QUEUES
 from shared.messaging import topology
 from shared.messaging.broker import HintBroker
 from shared.messaging.consumer import EpochConsumer
@@ -43,6 +44,18 @@ def test_messages_wait_together_without_a_thread_each(amqp_url: str, publisher: 
         eventually(lambda: set(runs.finished) == names(120))
     assert publisher.depth(QUEUE) == 0
     assert set(runs.finished.values()) == {1}
+
+
+def test_a_full_queue_holds_up_no_other(amqp_url: str, publisher: Publisher) -> None:
+    other = FIRST_CHARGE_QUEUES["stripe"]
+    runs = Runs(is_open=False)
+    with working(amqp_url, runs, queues=(QUEUE, other), in_flight=2):
+        publisher.publish(hints(9))
+        eventually(lambda: runs.started == {"0": 1, "1": 1})
+        publisher.publish(hints(1, queue=other))
+        eventually(lambda: runs.started == {"0": 2, "1": 1})
+        runs.open = True
+        eventually(lambda: runs.finished.total() == 10)
 
 
 def test_what_does_not_finish_within_the_grace_returns_to_the_queue(amqp_url: str, publisher: Publisher) -> None:
