@@ -16,50 +16,26 @@ FROM (
 ) e
 
 -- name: retryable
--- What a batch failed to charge and a bank or the processor may answer otherwise now, as far as it can be charged. Never
--- what was refused for good, also not where that was learnt later: another hard decline of the same card forbids it.
--- Declines are counted by card, not by invoice, as the networks count them.
+-- What a batch failed to charge and may be tried again, as far as it can be charged.
 WITH candidate AS (
-  SELECT p.id, e.invoice_external_id, declines.last_at + pr.retry_pause AS from_at
-  FROM payment p
-  JOIN practice pr ON pr.id = p.practice_id
-  CROSS JOIN LATERAL (SELECT * FROM invoice_eligibility e WHERE e.invoice_id = p.invoice_id OFFSET 0) e
-  CROSS JOIN LATERAL (
-    SELECT count(*) AS count, max(d.finished_at) AS last_at,
-      bool_or(d.reason_category <> 'soft' AND d.finished_at > p.finished_at) AS refused_for_good
-    FROM payment d
-    WHERE d.token = e.token AND d.state = 'declined' AND d.finished_at > statement_timestamp() - interval '30 days'
-  ) declines
-  WHERE p.batch_id = %(batch_id)s AND p.practice_id = %(practice_id)s AND p.review_reason IS NULL
-    AND (p.state = 'declined' AND p.reason_category = 'soft'
-      OR p.state = 'failed' AND p.reason_code = 'not_executed'
-      OR p.state = 'skipped' AND p.reason_code = 'card_on_hold')
-    AND e.reasons = '{}' AND (%(clinician_id)s::uuid IS NULL OR e.clinician_id = %(clinician_id)s)
-    AND declines.count < pr.declines_at_most AND declines.refused_for_good IS NOT TRUE
+  SELECT payment_id, invoice_external_id, from_at
+  FROM retry_chance
+  WHERE batch_id = %(batch_id)s AND practice_id = %(practice_id)s AND chargeable AND allowed
+    AND (%(clinician_id)s::uuid IS NULL OR clinician_id = %(clinician_id)s)
 )
 SELECT
-  coalesce(array_agg(invoice_external_id ORDER BY id) FILTER (WHERE from_at IS NULL OR from_at <= statement_timestamp()),
+  coalesce(
+    array_agg(invoice_external_id ORDER BY payment_id) FILTER (WHERE from_at IS NULL OR from_at <= statement_timestamp()),
     '{}') AS invoices,
   count(*) FILTER (WHERE from_at > statement_timestamp()) AS resting,
   min(from_at) FILTER (WHERE from_at > statement_timestamp()) AS resting_until
 FROM candidate
 
 -- name: chances
--- Of these soft declines: whether and from when each may be tried again, by the rules of `retryable`.
-SELECT p.id, declines.count AS declines, declines.last_at + pr.retry_pause AS from_at,
-  e.reasons = '{}' AND declines.refused_for_good IS NOT TRUE AS chargeable,
-  declines.count < pr.declines_at_most AS allowed
-FROM payment p
-JOIN practice pr ON pr.id = p.practice_id
-CROSS JOIN LATERAL (SELECT * FROM invoice_eligibility e WHERE e.invoice_id = p.invoice_id OFFSET 0) e
-CROSS JOIN LATERAL (
-  SELECT count(*) AS count, max(d.finished_at) AS last_at,
-    bool_or(d.reason_category <> 'soft' AND d.finished_at > p.finished_at) AS refused_for_good
-  FROM payment d
-  WHERE d.token = e.token AND d.state = 'declined' AND d.finished_at > statement_timestamp() - interval '30 days'
-) declines
-WHERE p.id = ANY (%(payments)s::uuid[]) AND p.practice_id = %(practice_id)s AND p.state = 'declined'
-  AND p.reason_category = 'soft' AND p.review_reason IS NULL
+-- Of these soft declines: whether and from when each may be tried again.
+SELECT payment_id AS id, declines, from_at, chargeable, allowed
+FROM retry_chance
+WHERE payment_id = ANY (%(payments)s::uuid[]) AND practice_id = %(practice_id)s AND state = 'declined'
 
 -- name: weigh
 SELECT count(*) AS ready, coalesce(sum(amount_due_minor), 0)::bigint AS ready_minor
