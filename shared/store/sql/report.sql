@@ -5,20 +5,10 @@ SELECT r.id, r.batch_id, r.batch_number, r.submitted_at, r.submitted_by, r.state
   r.processor, r.reason_code, r.reason_category, r.reason_raw_code, r.review_reason, r.void_requested_at,
   r.void_requested_by, r.created_at, r.next_check_at, r.finished_at, r.invoice_external_id, r.invoice_number,
   r.first_service_on, r.last_service_on, r.session_count, r.client_external_id, r.client_name, r.method_type, r.brand,
-  r.last4, r.exp_month, r.exp_year, r.processor_ref, r.history_ref, r.reference,
-  coalesce((SELECT true FROM dispute d WHERE d.payment_id = r.id AND d.standing <> 'won' LIMIT 1), false) AS disputed,
-  asked.by AS refund_asked_by, asked.at AS refund_asked_at, asked.reason AS refund_reason,
-  asked.ref AS refund_ref,
+  r.last4, r.exp_month, r.exp_year, r.processor_ref, r.history_ref, r.reference, r.disputed, r.refund_asked_by,
+  r.refund_asked_at, r.refund_reason, r.refund_ref,
   '' AS key_text, 0::bigint AS key_number
 FROM payment_report r
-LEFT JOIN LATERAL (
-  SELECT e.actor AS by, e.at, e.detail ->> 'reason' AS reason, (
-    SELECT a.processor_ref FROM attempt a WHERE a.payment_id = r.id AND a.kind = 'refund' ORDER BY a.n DESC LIMIT 1) AS ref
-  FROM payment_event e
-  WHERE e.payment_id = r.id AND e.event = 'request_refund' AND r.state IN ('refunding', 'refunded')
-  ORDER BY e.id DESC
-  LIMIT 1
-) asked ON true
 WHERE r.practice_id = %(practice_id)s
   AND (%(clinician_id)s::uuid IS NULL OR r.clinician_id = %(clinician_id)s)
   AND (%(batch_id)s::uuid IS NULL OR r.batch_id = %(batch_id)s)
@@ -53,20 +43,10 @@ SELECT r.id, r.batch_id, r.batch_number, r.submitted_at, r.submitted_by, r.state
   r.processor, r.reason_code, r.reason_category, r.reason_raw_code, r.review_reason, r.void_requested_at,
   r.void_requested_by, r.created_at, r.next_check_at, r.finished_at, r.invoice_external_id, r.invoice_number,
   r.first_service_on, r.last_service_on, r.session_count, r.client_external_id, r.client_name, r.method_type, r.brand,
-  r.last4, r.exp_month, r.exp_year, r.processor_ref, r.history_ref, r.reference,
-  coalesce((SELECT true FROM dispute d WHERE d.payment_id = r.id AND d.standing <> 'won' LIMIT 1), false) AS disputed,
-  asked.by AS refund_asked_by, asked.at AS refund_asked_at, asked.reason AS refund_reason,
-  asked.ref AS refund_ref,
+  r.last4, r.exp_month, r.exp_year, r.processor_ref, r.history_ref, r.reference, r.disputed, r.refund_asked_by,
+  r.refund_asked_at, r.refund_reason, r.refund_ref,
   r.key_text, r.key_number
 FROM keyed r
-LEFT JOIN LATERAL (
-  SELECT e.actor AS by, e.at, e.detail ->> 'reason' AS reason, (
-    SELECT a.processor_ref FROM attempt a WHERE a.payment_id = r.id AND a.kind = 'refund' ORDER BY a.n DESC LIMIT 1) AS ref
-  FROM payment_event e
-  WHERE e.payment_id = r.id AND e.event = 'request_refund' AND r.state IN ('refunding', 'refunded')
-  ORDER BY e.id DESC
-  LIMIT 1
-) asked ON true
 WHERE %(after_id)s::uuid IS NULL OR CASE WHEN %(descending)s
   THEN (r.key_number, r.key_text, r.id) < (%(after_number)s, %(after_text)s COLLATE "C", %(after_id)s)
   ELSE (r.key_number, r.key_text, r.id) > (%(after_number)s, %(after_text)s COLLATE "C", %(after_id)s) END
