@@ -36,7 +36,7 @@ from workers.processors.port import (
     VoidConfirmed,
     VoidRefused,
 )
-from workers.simulators.vantage_tables import Switches
+from workers.simulators.vantage.tables import Switches
 
 ANSWERS = int(os.environ.get("BATCHPAY_FUZZ_ANSWERS", "10000"))
 SEED = int(os.environ.get("BATCHPAY_FUZZ_SEED", "1"))

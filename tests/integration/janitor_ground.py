@@ -28,7 +28,7 @@ from workers.janitor.rounds import go_round
 from workers.janitor.sweeping import sweep
 from workers.janitor.unclear import Janitor
 from workers.processors.port import ChargeOrder
-from workers.simulators.vantage_tables import Switches
+from workers.simulators.vantage.tables import Switches
 
 STRIPE, VANTAGE = ProcessorName.STRIPE, ProcessorName.VANTAGE
 _OPENERS = {STRIPE: simulated, VANTAGE: bench_with(Switches())}

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from shared.settings import WebhookSettings
 from tests.integration.janitor_ground import STRIPE, Ground, Lost, on_ground
 from tests.submit_service import Caller, served
-from workers.simulators.stripe_webhooks import signature
+from workers.simulators.stripe.webhooks import signature
 from workers.webhooks.receiving import MOST_BODY_BYTES, create_app
 
 SECRET = "whsec_of_tests"

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from workers.simulators.stripe_webhooks import signature
+from workers.simulators.stripe.webhooks import signature
 from workers.webhooks.stripe_event import read_event
 from workers.webhooks.stripe_signature import is_signed
 

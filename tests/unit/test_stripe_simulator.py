@@ -11,8 +11,8 @@ import pytest
 import stripe
 
 from workers.simulators.launch import serve
-from workers.simulators.stripe import build
-from workers.simulators.stripe_idempotency import LIFETIME
+from workers.simulators.stripe.app import build
+from workers.simulators.stripe.idempotency import LIFETIME
 
 VAULT = """processor,account,payer_id,token,behaviour
 stripe,acct_one,cus_1,pm_1,approve

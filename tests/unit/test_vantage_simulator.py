@@ -16,9 +16,9 @@ import pytest
 from workers.simulators.behaviour import Behaviour, UnknownBehaviourError
 from workers.simulators.journal import BadStateError
 from workers.simulators.launch import serve
-from workers.simulators.vantage import build_app
-from workers.simulators.vantage_book import Book
-from workers.simulators.vantage_tables import Credentials, Switches
+from workers.simulators.vantage.app import build_app
+from workers.simulators.vantage.book import Book
+from workers.simulators.vantage.tables import Credentials, Switches
 from workers.simulators.vault import BadVaultError, Method
 
 CREDENTIALS = Credentials()

@@ -19,7 +19,7 @@ from workers.processors.stripe import TIMING, StripeProcessor, StripeSettings
 from workers.simulators.behaviour import Behaviour
 from workers.simulators.core import Core
 from workers.simulators.launch import serve
-from workers.simulators.stripe import CORE, build
+from workers.simulators.stripe.app import CORE, build
 from workers.simulators.vault import Method
 
 API_KEY = "sk_test_contract"

@@ -17,9 +17,9 @@ from workers.processors.vantage import TIMING, VantageProcessor, VantageSettings
 from workers.simulators.behaviour import Behaviour
 from workers.simulators.core import Core
 from workers.simulators.launch import serve
-from workers.simulators.vantage import build_app
-from workers.simulators.vantage_book import Book
-from workers.simulators.vantage_tables import Credentials, Switches
+from workers.simulators.vantage.app import build_app
+from workers.simulators.vantage.book import Book
+from workers.simulators.vantage.tables import Credentials, Switches
 from workers.simulators.vault import Method
 
 CREDENTIALS = Credentials()

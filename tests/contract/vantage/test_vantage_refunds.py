@@ -18,7 +18,7 @@ from workers.processors.vantage_codes import (
     REFUND_DENIALS,
     REFUND_REFUSALS,
 )
-from workers.simulators.vantage_tables import Switches
+from workers.simulators.vantage.tables import Switches
 
 Shape = Literal["mirrored", "split"]
 SHAPES = pytest.mark.parametrize("shape", ["mirrored", "split"])

@@ -23,8 +23,8 @@ from workers.processors.port import (
 )
 from workers.processors.vantage import VantageProcessor
 from workers.simulators.behaviour import Behaviour
-from workers.simulators.vantage_tables import Switches
-from workers.simulators.vantage_xml import PAYER_NAME
+from workers.simulators.vantage.tables import Switches
+from workers.simulators.vantage.xml import PAYER_NAME
 from workers.simulators.vault import Script
 
 

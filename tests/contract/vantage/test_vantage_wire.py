@@ -10,7 +10,7 @@ from tests.contract.vantage.bench import CALLS, CREDENTIALS, bench_with, given_r
 from tests.contract.wire_contract import WireContract
 from tests.contract.wire_server import http, wire_server
 from workers.processors.port import NotFound, Unknown
-from workers.simulators.vantage_tables import Switches
+from workers.simulators.vantage.tables import Switches
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ from typing import Any
 from aiohttp import web
 
 from workers.simulators.ledger import Entry, Move
-from workers.simulators.stripe_api import Wire
-from workers.simulators.stripe_errors import Answer, missing
-from workers.simulators.stripe_objects import created_of, dispute_of, list_of, refund_of
+from workers.simulators.stripe.api import Wire
+from workers.simulators.stripe.errors import Answer, missing
+from workers.simulators.stripe.objects import created_of, dispute_of, list_of, refund_of
 from workers.simulators.vault import Method
 
 DEFAULT_ROWS = 10

@@ -5,12 +5,12 @@ from collections.abc import Mapping
 from aiohttp import web
 
 from workers.simulators.ledger import Entry, Move
-from workers.simulators.stripe_api import Wire
-from workers.simulators.stripe_errors import Answer, invalid, missing
-from workers.simulators.stripe_lists import refunds_of_account, within
-from workers.simulators.stripe_objects import charge_of, intent_of, list_of, refund_of
-from workers.simulators.stripe_requests import metadata_of
-from workers.simulators.stripe_tables import TEST_METHODS
+from workers.simulators.stripe.api import Wire
+from workers.simulators.stripe.errors import Answer, invalid, missing
+from workers.simulators.stripe.lists import refunds_of_account, within
+from workers.simulators.stripe.objects import charge_of, intent_of, list_of, refund_of
+from workers.simulators.stripe.requests import metadata_of
+from workers.simulators.stripe.tables import TEST_METHODS
 from workers.simulators.vault import Method
 
 MOST_ROWS = 100

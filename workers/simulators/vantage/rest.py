@@ -8,7 +8,7 @@ from aiohttp import web
 
 from workers.simulators.behaviour import APPROVE, Kind
 from workers.simulators.ledger import Entry
-from workers.simulators.vantage_answers import (
+from workers.simulators.vantage.answers import (
     charge_answer,
     encode,
     pseudo_approval_answer,
@@ -17,10 +17,10 @@ from workers.simulators.vantage_answers import (
     result,
     void_answer,
 )
-from workers.simulators.vantage_book import Book, Order, Outcome
-from workers.simulators.vantage_perform import Deed, Task, answer, not_found, perform, request_error
-from workers.simulators.vantage_requests import Body, MalformedError
-from workers.simulators.vantage_tables import (
+from workers.simulators.vantage.book import Book, Order, Outcome
+from workers.simulators.vantage.perform import Deed, Task, answer, not_found, perform, request_error
+from workers.simulators.vantage.requests import Body, MalformedError
+from workers.simulators.vantage.tables import (
     ARGUMENT,
     AUTHENTICATION,
     CARD_NUMBER,

@@ -1,6 +1,5 @@
-"""A simulated Stripe: `python -m workers.simulators.stripe --port N --vault FILE [--state FILE]`.
+"""A simulated Stripe: the wire is in api.py and reads.py, the money in book.py, keys in idempotency.py.
 
-The wire is in stripe_api.py and stripe_reads.py, the money in stripe_book.py, keys in stripe_idempotency.py.
 Out-of-band events (POST /_control/faults), each with `account`, and `payment_intent` or the charge's `reference`:
 
 | event | more | effect |
@@ -26,14 +25,13 @@ from aiohttp import web
 from shared.domain.words import ProcessorName
 from workers.simulators import control
 from workers.simulators.core import Core
-from workers.simulators.launch import read_launch, run
 from workers.simulators.ledger import Entry, Move
-from workers.simulators.stripe_api import Wire, charged, create_intent
-from workers.simulators.stripe_book import Book, Wanted
-from workers.simulators.stripe_idempotency import LIFETIME, Keys
-from workers.simulators.stripe_lists import list_disputes
-from workers.simulators.stripe_objects import dispute_of, intent_of, refund_of
-from workers.simulators.stripe_reads import (
+from workers.simulators.stripe.api import Wire, charged, create_intent
+from workers.simulators.stripe.book import Book, Wanted
+from workers.simulators.stripe.idempotency import LIFETIME, Keys
+from workers.simulators.stripe.lists import list_disputes
+from workers.simulators.stripe.objects import dispute_of, intent_of, refund_of
+from workers.simulators.stripe.reads import (
     create_refund,
     get_charge,
     get_intent,
@@ -42,7 +40,7 @@ from workers.simulators.stripe_reads import (
     list_intents,
     list_refunds,
 )
-from workers.simulators.stripe_webhooks import Webhooks
+from workers.simulators.stripe.webhooks import Webhooks
 
 _Route = Callable[[Wire, web.Request], Awaitable[web.StreamResponse]]
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -185,12 +183,3 @@ def _charge(wire: Wire, event: Mapping[str, Any]) -> Entry:
     if found is None:
         raise ValueError(f"no charge for {event!r}")
     return found
-
-
-def main() -> None:
-    launch = read_launch("stripe")
-    run(lambda: build(vault=launch.vault, state=launch.state), host=launch.host, port=launch.port)
-
-
-if __name__ == "__main__":
-    main()

@@ -10,11 +10,11 @@ from aiohttp import web
 from workers.simulators import faults
 from workers.simulators.behaviour import Behaviour, Kind
 from workers.simulators.ledger import Entry, Move
-from workers.simulators.vantage_answers import fee_minor
-from workers.simulators.vantage_book import CHARGED_BACK, DECLINED, VOIDED, Book
-from workers.simulators.vantage_calendar import Standing
-from workers.simulators.vantage_perform import HTML
-from workers.simulators.vantage_tables import Credentials, message
+from workers.simulators.vantage.answers import fee_minor
+from workers.simulators.vantage.book import CHARGED_BACK, DECLINED, VOIDED, Book
+from workers.simulators.vantage.calendar import Standing
+from workers.simulators.vantage.perform import HTML
+from workers.simulators.vantage.tables import Credentials, message
 from workers.simulators.vault import Method
 
 _BAD_CREDENTIALS, _MISSING, _UNAUTHORISED, _EMPTY = "59", "65", "67", "77"

@@ -9,9 +9,9 @@ from typing import Any
 
 from workers.simulators.core import Core
 from workers.simulators.ledger import Entry, Move
-from workers.simulators.stripe_errors import card_error, debit_error
-from workers.simulators.stripe_objects import STANDING, charge_of, dispute_of, intent_of, refund_of
-from workers.simulators.stripe_tables import DISPUTED_METHOD
+from workers.simulators.stripe.errors import card_error, debit_error
+from workers.simulators.stripe.objects import STANDING, charge_of, dispute_of, intent_of, refund_of
+from workers.simulators.stripe.tables import DISPUTED_METHOD
 
 # A US bank debit takes about four business days.
 DEBIT_TAKES = timedelta(days=4)

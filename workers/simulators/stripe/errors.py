@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from workers.simulators.stripe_tables import ADVICE, DECLINED_MESSAGE, MESSAGES, OWN_CODES
+from workers.simulators.stripe.tables import ADVICE, DECLINED_MESSAGE, MESSAGES, OWN_CODES
 
 
 @dataclass(frozen=True, slots=True)

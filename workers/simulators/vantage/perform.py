@@ -10,7 +10,7 @@ from aiohttp import web
 from workers.simulators import faults
 from workers.simulators.behaviour import Behaviour, Kind
 from workers.simulators.clock import Clock
-from workers.simulators.vantage_tables import DISGUISED, DUPLICATE, GATEWAY_TIMEOUT, HIDDEN_DECLINE, Switches
+from workers.simulators.vantage.tables import DISGUISED, DUPLICATE, GATEWAY_TIMEOUT, HIDDEN_DECLINE, Switches
 
 JSON = "application/json; charset=utf-8"
 HTML = "text/html; charset=utf-8"

@@ -1,10 +1,16 @@
 """The simulated Vantage: ProtectPay over REST, ProPay over XML and the reports, on one port.
 
-Run it with `python -m workers.simulators.vantage --port 8101 --vault vault.csv`. Out-of-band events
-(POST /_control/faults): `charge` with `account`, `amount_minor` and perhaps `reference`, made without us; `void`,
-`refund`, `chargeback` and `submit_early` with `account` and `reference`; `funds` with `account` and `amount_minor`;
-`report_row` with `reference` and `action` (drop, double, amount with `amount_minor`, none); `switch` with `name` and
-`value` of a `Switches` field.
+Out-of-band events (POST /_control/faults):
+
+| event | more | effect |
+|---|---|---|
+| charge | account, amount_minor, reference | somebody charges without us, under this reference or none |
+| void, chargeback | account, reference | somebody does it to this charge |
+| refund | account, reference, amount_minor | somebody refunds this charge, all of it where no amount is told |
+| submit_early | account, reference | this charge is submitted for settlement before the cut-off |
+| funds | account, amount_minor | the account's balance, against which refunds are made from now on |
+| report_row | reference, action | `drop`, `double`, `amount` (with `amount_minor`) or `none` in the reports |
+| switch | name, value | sets a field of `Switches` |
 """
 
 from collections.abc import Callable, Mapping
@@ -19,13 +25,12 @@ from aiohttp import web
 from shared.domain.words import ProcessorName
 from workers.simulators import control
 from workers.simulators.core import Core
-from workers.simulators.launch import read_launch, run
 from workers.simulators.ledger import Entry, Move
-from workers.simulators.vantage_book import Book, Order
-from workers.simulators.vantage_report import Report
-from workers.simulators.vantage_rest import Rest
-from workers.simulators.vantage_tables import Credentials, Switches
-from workers.simulators.vantage_xml import Xml
+from workers.simulators.vantage.book import Book, Order
+from workers.simulators.vantage.report import Report
+from workers.simulators.vantage.rest import Rest
+from workers.simulators.vantage.tables import Credentials, Switches
+from workers.simulators.vantage.xml import Xml
 from workers.simulators.vault import Method
 
 # Room for the control call that stores 50,000 methods; no request of the wire comes near it.
@@ -163,12 +168,3 @@ _EVENTS: Mapping[str, Callable[[Book, Mapping[str, Any]], None]] = MappingProxyT
         "switch": _switch,
     }
 )
-
-
-def main() -> None:
-    launch = read_launch("vantage")
-    run(lambda: build_app(vault=launch.vault, state=launch.state)[0], host=launch.host, port=launch.port)
-
-
-if __name__ == "__main__":
-    main()

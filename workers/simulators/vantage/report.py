@@ -13,12 +13,12 @@ from typing import Any
 from aiohttp import web
 
 from workers.simulators.ledger import Entry, Move
-from workers.simulators.vantage_answers import encode, fee_minor
-from workers.simulators.vantage_book import Book
-from workers.simulators.vantage_calendar import funding_day, report_out_at, settlement_day
-from workers.simulators.vantage_perform import not_found
-from workers.simulators.vantage_tables import ZONE, Credentials
-from workers.simulators.vantage_xml import PAYER_NAME
+from workers.simulators.vantage.answers import encode, fee_minor
+from workers.simulators.vantage.book import Book
+from workers.simulators.vantage.calendar import funding_day, report_out_at, settlement_day
+from workers.simulators.vantage.perform import not_found
+from workers.simulators.vantage.tables import ZONE, Credentials
+from workers.simulators.vantage.xml import PAYER_NAME
 
 _PARTS = 6
 _TYPES = MappingProxyType(

@@ -15,8 +15,8 @@ from workers.simulators.behaviour import APPROVE, Behaviour, Kind
 from workers.simulators.core import Core
 from workers.simulators.faults import hang, reset, truncate
 from workers.simulators.ledger import Entry
-from workers.simulators.stripe_book import Book, Wanted
-from workers.simulators.stripe_errors import (
+from workers.simulators.stripe.book import Book, Wanted
+from workers.simulators.stripe.errors import (
     Answer,
     internal,
     key_in_use,
@@ -25,10 +25,10 @@ from workers.simulators.stripe_errors import (
     rate_limited,
     unauthorized,
 )
-from workers.simulators.stripe_idempotency import Key, Keys
-from workers.simulators.stripe_objects import charge_ref, intent_of
-from workers.simulators.stripe_requests import fingerprint, read_charge, read_form
-from workers.simulators.stripe_tables import TEST_METHODS
+from workers.simulators.stripe.idempotency import Key, Keys
+from workers.simulators.stripe.objects import charge_ref, intent_of
+from workers.simulators.stripe.requests import fingerprint, read_charge, read_form
+from workers.simulators.stripe.tables import TEST_METHODS
 from workers.simulators.vault import Method
 
 CONTENT_TYPE = "application/json"

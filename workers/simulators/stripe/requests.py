@@ -4,9 +4,9 @@ import re
 from collections.abc import Mapping
 from urllib.parse import parse_qsl
 
-from workers.simulators.stripe_book import Wanted
-from workers.simulators.stripe_errors import Answer, invalid, missing
-from workers.simulators.stripe_tables import TEST_METHODS
+from workers.simulators.stripe.book import Wanted
+from workers.simulators.stripe.errors import Answer, invalid, missing
+from workers.simulators.stripe.tables import TEST_METHODS
 from workers.simulators.vault import Method, Vault
 
 Form = Mapping[str, str]

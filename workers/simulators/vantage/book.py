@@ -8,8 +8,8 @@ from typing import Any
 
 from workers.simulators.core import Core
 from workers.simulators.ledger import Entry, Move
-from workers.simulators.vantage_calendar import Standing, standing
-from workers.simulators.vantage_tables import (
+from workers.simulators.vantage.calendar import Standing, standing
+from workers.simulators.vantage.tables import (
     ALREADY_REFUNDED,
     CARD_BLOCKED,
     DUPLICATE,

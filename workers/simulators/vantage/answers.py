@@ -5,8 +5,8 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 from workers.simulators.ledger import Entry
-from workers.simulators.vantage_book import Outcome
-from workers.simulators.vantage_tables import (
+from workers.simulators.vantage.book import Outcome
+from workers.simulators.vantage.tables import (
     DETAILED_REQUEST_CODES,
     PER_TRANSACTION_FEE_MINOR,
     RATE_PERCENT,

@@ -3,7 +3,7 @@
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 
-from workers.simulators.vantage_tables import CUT_OFF_HOUR, ZONE, Switches
+from workers.simulators.vantage.tables import CUT_OFF_HOUR, ZONE, Switches
 
 _SATURDAY = 5
 
