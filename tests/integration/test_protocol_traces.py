@@ -16,26 +16,19 @@ from shared.domain.answers import Approved, ChargeAnswer, Unknown
 from shared.domain.refund_requests import RefundResult
 from shared.domain.settlement_day import REPORT_DELAY
 from shared.domain.voiding import VoidResult
-from shared.store import payments, refunds, voids
+from shared.store import payments, voids
 from tests.contract.stripe.bench import INVALID, list_of, refusal
 from tests.contract.wire_server import http, wire_server
 from tests.integration.janitor_ground import BOTH_REPORTS_OUT, STRIPE, VANTAGE, Ground, Lost, hours, on_ground
+from tests.integration.returning import ask_for_refund, ask_for_void, run_void, script
 from workers.charge.claiming import Claimer, claim_group
 from workers.evidence import Answered, record
 from workers.janitor.sweeping import sweep
 from workers.sending import Claimed
-from workers.simulators.behaviour import Behaviour
-from workers.simulators.vault import Script
-from workers.voids.claiming import Returner
-from workers.voids.voiding import void
 
 # 17:00 in New York, in winter.
 CUT_OFF = datetime(2026, 1, 15, 22, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
-
-
-def script(ground: Ground, behaviour: str, operation: str) -> None:
-    ground.bench.core.vault.script(Script(Behaviour.parse(behaviour), operation=operation))
 
 
 def requests(ground: Ground, path: str) -> int:
@@ -54,23 +47,6 @@ async def approved(ground: Ground) -> Lost:
     await ground.sweep()
     assert lost.state == "approved"
     return lost
-
-
-async def ask_for_void(ground: Ground, lost: Lost) -> dict[VoidResult, int]:
-    asked = await voids.request_payment_void(
-        ground.pool,
-        practice_id=lost.payment()["practice_id"],
-        payment_id=lost.payment_id,
-        actor="pat",
-        source="test",
-    )
-    assert asked
-    return {asked.result: 1}
-
-
-async def run_void(ground: Ground, lost: Lost) -> None:
-    processors = {ground.name: ground.bench.processor}
-    await void(lost.payment_id, returner=Returner(pool=ground.pool, processors=processors, environment="test"))
 
 
 async def claim(ground: Ground, *ids: UUID) -> list[Claimed | None]:
@@ -133,7 +109,7 @@ def test_trace_5_a_charge_that_hangs_over_the_cut_off_is_not_given_up_by_the_rep
 def test_trace_17b_a_key_is_not_sent_again_after_void_and_is_canceled_when_absence_is_final(database_url: str) -> None:
     async def story(ground: Ground) -> None:
         lost = await ground.unknown("reset_before_execute")
-        assert await ask_for_void(ground, lost) == {VoidResult.MARKED: 1}
+        assert await ask_for_void(lost) is VoidResult.MARKED
         await ground.sweep()
         assert (lost.state, lost.attempt()["sends"]) == ("unknown", 1)
         ground.connection.execute(
@@ -185,8 +161,8 @@ def test_trace_23_a_key_is_not_sent_again_while_another_charge_of_its_card_is_on
 def test_trace_9_hints_that_come_twice_void_once(database_url: str) -> None:
     async def story(ground: Ground) -> None:
         lost = await approved(ground)
-        assert await ask_for_void(ground, lost) == {VoidResult.VOIDING: 1}
-        await asyncio.gather(*(run_void(ground, lost) for _ in range(4)))
+        assert await ask_for_void(lost) is VoidResult.VOIDING
+        await asyncio.gather(*(run_void(lost) for _ in range(4)))
         assert (lost.state, taken(ground, lost)) == ("voided", ["voided"])
         assert requests(ground, "VoidedTransactions") == 1
 
@@ -196,13 +172,13 @@ def test_trace_9_hints_that_come_twice_void_once(database_url: str) -> None:
 def test_trace_11_a_void_that_is_refused_because_ours_went_through_is_found_voided(database_url: str) -> None:
     async def story(ground: Ground) -> None:
         lost = await approved(ground)
-        await ask_for_void(ground, lost)
+        await ask_for_void(lost)
         script(ground, "reset_after_execute", "void")
-        await run_void(ground, lost)
+        await run_void(lost)
         assert (lost.state, taken(ground, lost)) == ("voiding", ["voided"])
         # The look before the second one fails: it is sent, and refused with the code of "too late".
         script(ground, "http_500_before", "lookup")
-        await run_void(ground, lost)
+        await run_void(lost)
         assert requests(ground, "VoidedTransactions") == 2
         assert lost.state == "voided"
 
@@ -212,9 +188,9 @@ def test_trace_11_a_void_that_is_refused_because_ours_went_through_is_found_void
 def test_trace_11_a_void_that_comes_too_late_is_settled_and_offered_as_a_refund(database_url: str) -> None:
     async def story(ground: Ground) -> None:
         lost = await approved(ground)
-        await ask_for_void(ground, lost)
+        await ask_for_void(lost)
         await ground.bench.advance(BOTH_REPORTS_OUT)
-        await run_void(ground, lost)
+        await run_void(lost)
         payment = lost.payment()
         assert (payment["state"], payment["reason_code"]) == ("settled", "too_late_to_void")
 
@@ -224,23 +200,15 @@ def test_trace_11_a_void_that_comes_too_late_is_settled_and_offered_as_a_refund(
 def test_trace_12_a_charge_whose_void_may_still_execute_is_neither_approved_nor_refunded(database_url: str) -> None:
     async def story(ground: Ground) -> None:
         lost = await approved(ground)
-        await ask_for_void(ground, lost)
+        await ask_for_void(lost)
         script(ground, "execute_late:600", "void")
-        await run_void(ground, lost)
+        await run_void(lost)
         script(ground, "http_500_before", "void")
-        await run_void(ground, lost)
+        await run_void(lost)
         assert (lost.state, taken(ground, lost)) == ("voiding", ["taken"])
-        refused = await refunds.request_payment_refund(
-            ground.pool,
-            practice_id=lost.payment()["practice_id"],
-            payment_id=lost.payment_id,
-            actor="pat",
-            source="test",
-        )
-        assert refused
-        assert refused.result is not RefundResult.REFUNDING
+        assert await ask_for_refund(lost) is not RefundResult.REFUNDING
         await ground.bench.advance(timedelta(seconds=600))
-        await run_void(ground, lost)
+        await run_void(lost)
         assert (lost.state, taken(ground, lost)) == ("voided", ["voided"])
 
     on_ground(VANTAGE, database_url, story)
@@ -282,7 +250,7 @@ async def waits_for_lock(ground: Ground) -> None:
 def test_trace_18_a_void_whose_command_was_lost_is_hinted_again(database_url: str) -> None:
     async def story(ground: Ground) -> None:
         lost = await approved(ground)
-        await ask_for_void(ground, lost)
+        await ask_for_void(lost)
         ground.connection.execute("DELETE FROM outbox")
         ground.connection.execute("UPDATE payment SET next_check_at = now()")
         await ground.sweep()

@@ -8,69 +8,20 @@ from typing import Any
 import pytest
 
 from schemas.events import InvoiceEvent
-from shared.domain.refund_requests import RefundResult
-from shared.store import refunds
-from tests.integration.janitor_ground import BOTH_REPORTS_OUT, STRIPE, VANTAGE, Ground, Lost, on_ground
-from workers.simulators.behaviour import Behaviour
-from workers.simulators.vault import Script
-from workers.voids.claiming import Returner
-from workers.voids.refunding import refund
+from tests.integration.janitor_ground import BOTH_REPORTS_OUT, STRIPE, VANTAGE, Ground, on_ground
+from tests.integration.returning import look_at_refunds, refund_attempts, refunded, refunding, run_refund, script
 
 both = pytest.mark.parametrize("name", [STRIPE, VANTAGE])
-
-
-async def asked(ground: Ground) -> Lost:
-    """A settled payment whose refund is asked for. At Vantage its charge was sent three days ago."""
-    sent = BOTH_REPORTS_OUT if ground.name is VANTAGE else timedelta(0)
-    if ground.name is VANTAGE:
-        await ground.bench.advance(-sent)
-    lost = await ground.unknown("approve", sent=sent)
-    await ground.bench.advance(sent)
-    await ground.sweep()
-    assert lost.state == "settled"
-    done = await refunds.request_payment_refund(
-        ground.pool,
-        practice_id=lost.payment()["practice_id"],
-        payment_id=lost.payment_id,
-        actor="pat",
-        source="test",
-    )
-    assert done
-    assert done.result is RefundResult.REFUNDING
-    return lost
-
-
-def returner(ground: Ground, **more: Any) -> Returner:
-    return Returner(pool=ground.pool, processors={ground.name: ground.bench.processor}, environment="test", **more)
-
-
-def script(ground: Ground, behaviour: str, operation: str = "refund") -> None:
-    ground.bench.core.vault.script(Script(Behaviour.parse(behaviour), operation=operation))
-
-
-def refunded(ground: Ground) -> list[int]:
-    ground.bench.core.clock.run_due()
-    return [fact["amount_minor"] for fact in ground.bench.core.ledger.facts() if fact["kind"] == "refund"]
-
-
-def attempts(lost: Lost) -> list[dict[str, Any]]:
-    return lost.ground.connection.execute("SELECT * FROM attempt WHERE kind = 'refund' ORDER BY n").fetchall()
-
-
-async def look(ground: Ground) -> None:
-    """One pass of the janitor in which every look at a refund is due."""
-    ground.connection.execute("UPDATE payment SET next_check_at = now() WHERE state = 'refunding'")
-    await ground.sweep()
 
 
 @both
 def test_trace_9_hints_that_come_twice_refund_once(name: Any, database_url: str) -> None:
     async def story(ground: Ground) -> None:
-        lost = await asked(ground)
-        await asyncio.gather(*(refund(lost.payment_id, returner=returner(ground)) for _ in range(4)))
+        lost = await refunding(ground)
+        await asyncio.gather(*(run_refund(lost) for _ in range(4)))
         assert lost.state == "refunded"
         assert refunded(ground) == [lost.order.amount_minor]
-        assert [attempt["outcome"] for attempt in attempts(lost)] == ["confirmed"]
+        assert [attempt["outcome"] for attempt in refund_attempts(ground)] == ["confirmed"]
 
     on_ground(name, database_url, story)
 
@@ -84,11 +35,11 @@ def test_trace_13_what_was_refunded_outside_a_moment_before_is_not_refunded_agai
     async def story(ground: Ground) -> None:
         book = ground.bench.book
         book.switches = replace(book.switches, refund_twice_refused=gateway_refuses)
-        lost = await asked(ground)
+        lost = await refunding(ground)
         (charge,) = book.core.ledger.by_reference(lost.order.account, lost.order.reference)
         book.refund(charge, charge.amount_minor, book.core.clock.now())
-        await refund(lost.payment_id, returner=returner(ground))
-        assert (lost.state, refunded(ground), attempts(lost)) == ("refunded", [lost.order.amount_minor], [])
+        await run_refund(lost)
+        assert (lost.state, refunded(ground), refund_attempts(ground)) == ("refunded", [lost.order.amount_minor], [])
         assert [kind for kind, _ in ground.findings()] == ["outside_refund"]
 
     on_ground(VANTAGE, database_url, story)
@@ -97,15 +48,15 @@ def test_trace_13_what_was_refunded_outside_a_moment_before_is_not_refunded_agai
 @both
 def test_trace_10_a_refund_that_executes_late_is_found_and_made_once(name: Any, database_url: str) -> None:
     async def story(ground: Ground) -> None:
-        lost = await asked(ground)
-        script(ground, "execute_late:3600")
-        await refund(lost.payment_id, returner=returner(ground))
-        await look(ground)
-        await refund(lost.payment_id, returner=returner(ground))
+        lost = await refunding(ground)
+        script(ground, "execute_late:3600", "refund")
+        await run_refund(lost)
+        await look_at_refunds(ground)
+        await run_refund(lost)
         assert (lost.state, refunded(ground)) == ("refunding", [])
         await ground.bench.advance(timedelta(hours=1))
         assert refunded(ground) == [lost.order.amount_minor]
-        await look(ground)
+        await look_at_refunds(ground)
         assert lost.state == "refunded"
         assert refunded(ground) == [lost.order.amount_minor]
 
@@ -114,17 +65,17 @@ def test_trace_10_a_refund_that_executes_late_is_found_and_made_once(name: Any, 
 
 def test_trace_10_without_a_key_only_complete_reports_prove_that_a_refund_never_executed(database_url: str) -> None:
     async def story(ground: Ground) -> None:
-        lost = await asked(ground)
-        script(ground, "reset_before_execute")
-        await refund(lost.payment_id, returner=returner(ground))
+        lost = await refunding(ground)
+        script(ground, "reset_before_execute", "refund")
+        await run_refund(lost)
         for _ in range(3):
-            await look(ground)
+            await look_at_refunds(ground)
         assert lost.state == "refunding"
         await ground.bench.advance(BOTH_REPORTS_OUT)
-        await look(ground)
+        await look_at_refunds(ground)
         payment = lost.payment()
         assert (payment["state"], payment["reason_code"]) == ("settled", "refund_not_executed")
-        (attempt,) = attempts(lost)
+        (attempt,) = refund_attempts(ground)
         assert (attempt["sends"], attempt["outcome"]) == (1, "not_executed")
         assert attempt["absence_final_at"]
 
@@ -135,18 +86,18 @@ def test_trace_10_a_key_is_sent_again_while_it_lives_then_looked_up_and_given_up
     database_url: str,
 ) -> None:
     async def story(ground: Ground) -> None:
-        lost = await asked(ground)
-        script(ground, "http_500_before")
-        await refund(lost.payment_id, returner=returner(ground))
+        lost = await refunding(ground)
+        script(ground, "http_500_before", "refund")
+        await run_refund(lost)
         for _ in range(5):
-            await look(ground)
-        (attempt,) = attempts(lost)
+            await look_at_refunds(ground)
+        (attempt,) = refund_attempts(ground)
         assert (attempt["sends"], attempt["outcome"], lost.state) == (4, None, "refunding")
         age(ground, hours=23)
-        await look(ground)
+        await look_at_refunds(ground)
         assert lost.state == "refunding"
         age(ground, hours=2)
-        await look(ground)
+        await look_at_refunds(ground)
         payment = lost.payment()
         assert (payment["state"], payment["reason_code"]) == ("settled", "refund_not_executed")
         assert refunded(ground) == []
@@ -156,16 +107,16 @@ def test_trace_10_a_key_is_sent_again_while_it_lives_then_looked_up_and_given_up
 
 def test_trace_14_an_open_refund_is_not_sent_again_by_a_restored_database(database_url: str) -> None:
     async def story(ground: Ground) -> None:
-        lost = await asked(ground)
-        script(ground, "reset_before_execute")
-        await refund(lost.payment_id, returner=returner(ground))
+        lost = await refunding(ground)
+        script(ground, "reset_before_execute", "refund")
+        await run_refund(lost)
         ground.connection.execute("UPDATE timeline SET name = 'before'")
-        await look(ground)
-        (attempt,) = attempts(lost)
+        await look_at_refunds(ground)
+        (attempt,) = refund_attempts(ground)
         assert (attempt["sends"], attempt["outcome"], refunded(ground)) == (1, None, [])
         assert lost.payment()["next_check_at"] > lost.payment()["updated_at"]
         ground.connection.execute("UPDATE timeline SET name = timeline_now()")
-        await look(ground)
+        await look_at_refunds(ground)
         assert (lost.state, refunded(ground)) == ("refunded", [lost.order.amount_minor])
 
     on_ground(STRIPE, database_url, story)
@@ -174,8 +125,8 @@ def test_trace_14_an_open_refund_is_not_sent_again_by_a_restored_database(databa
 @both
 def test_upstream_is_told_that_an_invoice_was_paid_and_is_open_again(name: Any, database_url: str) -> None:
     async def story(ground: Ground) -> None:
-        lost = await asked(ground)
-        await refund(lost.payment_id, returner=returner(ground))
+        lost = await refunding(ground)
+        await run_refund(lost)
         paid, reopened = (InvoiceEvent.model_validate_json(body) for body in invoice_events(ground))
         assert (paid.type, paid.sequence, paid.amount_due_minor) == ("invoice.paid", 1, 0)
         amount = lost.order.amount_minor
@@ -203,13 +154,13 @@ def age(ground: Ground, *, hours: int) -> None:
 @both
 def test_what_is_past_its_send_budget_is_not_sent_and_tried_again(name: Any, database_url: str) -> None:
     async def story(ground: Ground) -> None:
-        lost = await asked(ground)
+        lost = await refunding(ground)
         stopped = iter([0.0, 1000.0])
-        await refund(lost.payment_id, returner=returner(ground, monotonic=lambda: next(stopped)))
+        await run_refund(lost, monotonic=lambda: next(stopped))
         assert (lost.state, refunded(ground)) == ("refunding", [])
-        await refund(lost.payment_id, returner=returner(ground))
+        await run_refund(lost)
         assert lost.state == "refunded"
-        assert [attempt["outcome"] for attempt in attempts(lost)] == ["refused", "confirmed"]
+        assert [attempt["outcome"] for attempt in refund_attempts(ground)] == ["refused", "confirmed"]
 
     on_ground(name, database_url, story)
 
@@ -219,14 +170,14 @@ def test_trace_18_a_lost_command_is_given_again_and_an_open_refund_is_looked_up_
     name: Any, database_url: str
 ) -> None:
     async def story(ground: Ground) -> None:
-        lost = await asked(ground)
+        lost = await refunding(ground)
         ground.connection.execute("DELETE FROM outbox")
-        await look(ground)
+        await look_at_refunds(ground)
         assert hints(ground) == [lost.payment_id]
         ground.connection.execute("DELETE FROM outbox")
-        script(ground, "reset_after_execute")
-        await refund(lost.payment_id, returner=returner(ground))
-        await look(ground)
+        script(ground, "reset_after_execute", "refund")
+        await run_refund(lost)
+        await look_at_refunds(ground)
         assert (lost.state, hints(ground)) == ("refunded", [])
 
     on_ground(name, database_url, story)

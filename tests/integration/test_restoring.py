@@ -10,16 +10,13 @@ import pytest
 
 from shared.store import findings, restores
 from tests import builders
-from tests.integration import test_refunds
 from tests.integration.janitor_ground import BOTH_REPORTS_OUT, STRIPE, VANTAGE, Ground, hours, on_ground
+from tests.integration.returning import look_at_refunds, refund_attempts, refunding, run_refund, run_void, script
 from workers.charge.charging import charge
 from workers.charge.claiming import Claimer, claim_group
 from workers.charge.slots import Slots
 from workers.evidence import Answered, record
 from workers.janitor.restoring import watch
-from workers.voids.claiming import Returner
-from workers.voids.refunding import refund
-from workers.voids.voiding import void
 
 both = pytest.mark.parametrize("name", [STRIPE, VANTAGE])
 
@@ -237,8 +234,7 @@ def test_money_is_not_given_back_before_it_is_known_what_was(state: str, kind: s
             [lost.payment_id],
         )
         restore(ground)
-        returner = Returner(pool=ground.pool, processors={VANTAGE: ground.bench.processor}, environment="test")
-        await (void if kind == "void" else refund)(lost.payment_id, returner=returner)
+        await (run_void if kind == "void" else run_refund)(lost)
         assert ground.connection.execute("SELECT FROM attempt WHERE kind <> 'charge'").fetchall() == []
 
     on_ground(VANTAGE, database_url, story)
@@ -248,16 +244,16 @@ def test_a_refund_under_a_living_key_is_not_sent_again_before_it_is_known_what_w
     """What was forgotten may be that the refund was refused, and made under the next key."""
 
     async def story(ground: Ground) -> None:
-        lost = await test_refunds.asked(ground)
-        test_refunds.script(ground, "reset_before_execute")
-        await refund(lost.payment_id, returner=test_refunds.returner(ground))
+        lost = await refunding(ground)
+        script(ground, "reset_before_execute", "refund")
+        await run_refund(lost)
         restore(ground)
-        await test_refunds.look(ground)
-        (attempt,) = test_refunds.attempts(lost)
+        await look_at_refunds(ground)
+        (attempt,) = refund_attempts(ground)
         assert (attempt["sends"], lost.state) == (1, "refunding")
         await look_until_released(ground)
-        await test_refunds.look(ground)
-        (attempt,) = test_refunds.attempts(lost)
+        await look_at_refunds(ground)
+        (attempt,) = refund_attempts(ground)
         assert (attempt["sends"], lost.state) == (2, "refunded")
 
     on_ground(STRIPE, database_url, story)

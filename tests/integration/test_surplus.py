@@ -9,12 +9,9 @@ import pytest
 from shared.domain.refund_requests import RefundResult
 from shared.domain.resolving import Verdict
 from shared.domain.voiding import VoidResult
-from shared.store import refunds, voids
 from tests.integration.janitor_ground import BOTH_REPORTS_OUT, STRIPE, VANTAGE, Ground, Lost, on_ground
+from tests.integration.returning import ask_for_refund, ask_for_void, run_refund, run_void
 from tests.integration.test_resolving import reference, say, under_review
-from workers.voids.claiming import Returner
-from workers.voids.refunding import refund
-from workers.voids.voiding import void
 
 both = pytest.mark.parametrize("name", [STRIPE, VANTAGE])
 EXECUTES_AFTER = timedelta(days=10)
@@ -34,14 +31,6 @@ async def surplus(ground: Ground, *, seen_after: timedelta) -> Lost:
     return lost
 
 
-def returner(ground: Ground) -> Returner:
-    return Returner(pool=ground.pool, processors={ground.name: ground.bench.processor}, environment="test")
-
-
-def asked_of(lost: Lost) -> dict[str, Any]:
-    return {"practice_id": lost.payment()["practice_id"], "payment_id": lost.payment_id, "actor": "pat", "source": "t"}
-
-
 def others(lost: Lost) -> list[tuple[UUID, str]]:
     rows = lost.ground.connection.execute("SELECT id, state FROM payment WHERE id <> %s", [lost.payment_id]).fetchall()
     return [(row["id"], row["state"]) for row in rows]
@@ -56,11 +45,9 @@ def taken_minor(ground: Ground) -> int:
 def test_a_surplus_is_refunded_while_another_payment_lives(name: Any, database_url: str) -> None:
     async def story(ground: Ground) -> None:
         lost = await surplus(ground, seen_after=BOTH_REPORTS_OUT)
-        asked = await refunds.request_payment_refund(ground.pool, **asked_of(lost))
-        assert asked
-        assert asked.result is RefundResult.REFUNDING
+        assert await ask_for_refund(lost) is RefundResult.REFUNDING
         ground.assert_sound()
-        await refund(lost.payment_id, returner=returner(ground))
+        await run_refund(lost)
         payment = lost.payment()
         assert (payment["state"], payment["review_reason"]) == ("refunded", None)
         assert [state for _, state in others(lost)] == ["queued"]
@@ -73,10 +60,8 @@ def test_a_surplus_is_refunded_while_another_payment_lives(name: Any, database_u
 def test_a_surplus_that_is_not_settled_is_voided_while_another_payment_lives(database_url: str) -> None:
     async def story(ground: Ground) -> None:
         lost = await surplus(ground, seen_after=timedelta(seconds=1))
-        asked = await voids.request_payment_void(ground.pool, **asked_of(lost))
-        assert asked
-        assert asked.result is VoidResult.VOIDING
-        await void(lost.payment_id, returner=returner(ground))
+        assert await ask_for_void(lost) is VoidResult.VOIDING
+        await run_void(lost)
         payment = lost.payment()
         assert (payment["state"], payment["review_reason"]) == ("voided", None)
         assert taken_minor(ground) == 0
@@ -87,15 +72,15 @@ def test_a_surplus_that_is_not_settled_is_voided_while_another_payment_lives(dat
 def test_a_surplus_whose_void_is_too_late_is_refunded_instead(database_url: str) -> None:
     async def story(ground: Ground) -> None:
         lost = await surplus(ground, seen_after=BOTH_REPORTS_OUT)
-        await voids.request_payment_void(ground.pool, **asked_of(lost))
-        await void(lost.payment_id, returner=returner(ground))
+        await ask_for_void(lost)
+        await run_void(lost)
         payment = lost.payment()
         assert (payment["state"], payment["reason_code"]) == ("settled", "too_late_to_void")
         assert payment["review_reason"]
         assert taken_minor(ground) == 0
         ground.assert_sound()
-        await refunds.request_payment_refund(ground.pool, **asked_of(lost))
-        await refund(lost.payment_id, returner=returner(ground))
+        await ask_for_refund(lost)
+        await run_refund(lost)
         assert (lost.payment()["state"], lost.payment()["review_reason"]) == ("refunded", None)
 
     on_ground(VANTAGE, database_url, story)
@@ -104,9 +89,7 @@ def test_a_surplus_whose_void_is_too_late_is_refunded_instead(database_url: str)
 def test_a_surplus_at_stripe_is_refunded_not_voided(database_url: str) -> None:
     async def story(ground: Ground) -> None:
         lost = await surplus(ground, seen_after=timedelta(seconds=1))
-        asked = await voids.request_payment_void(ground.pool, **asked_of(lost))
-        assert asked
-        assert asked.result is VoidResult.NO_VOID
+        assert await ask_for_void(lost) is VoidResult.NO_VOID
         assert lost.state == "surplus"
 
     on_ground(STRIPE, database_url, story)

@@ -9,8 +9,7 @@ from shared.domain.voiding import VoidResult
 from shared.store import voids
 from shared.store.voids import VoidAsked
 from tests.integration.janitor_ground import BOTH_REPORTS_OUT, STRIPE, VANTAGE, Ground, Lost, on_ground
-from workers.voids.claiming import Returner
-from workers.voids.voiding import void
+from tests.integration.returning import run_void
 
 NEW_YORK = ZoneInfo("America/New_York")
 # In 2026 clocks go forward on March 8 and back on November 1, both at night.
@@ -29,13 +28,6 @@ async def ask(lost: Lost) -> list[VoidAsked]:
     )
     assert asked is not None
     return asked
-
-
-async def work(lost: Lost) -> None:
-    """What the void worker does when it is hinted."""
-    ground = lost.ground
-    returner = Returner(pool=ground.pool, processors={ground.name: ground.bench.processor}, environment="test")
-    await void(lost.payment_id, returner=returner)
 
 
 def clock_is(ground: Ground, local: str) -> datetime:
@@ -70,10 +62,10 @@ def test_a_void_pressed_a_second_before_the_cut_off_is_in_time_and_then_too_late
         lost = await charged(ground, f"{day} 09:30:00")
         clock_is(ground, f"{day} {pressed}")
         assert [one.result for one in await ask(lost)] == [VoidResult.VOIDING]
-        await work(lost)
+        await run_void(lost)
         assert lost.state == ("voided" if in_time else "voiding"), "in the dead zone nothing works, so it waits"
         await ground.bench.advance(timedelta(days=1))
-        await work(lost)
+        await run_void(lost)
         payment = lost.payment()
         assert (payment["state"], payment["reason_code"]) == (
             ("voided", None) if in_time else ("settled", "too_late_to_void")
@@ -88,11 +80,11 @@ def test_an_unknown_payment_is_resolved_first_and_voided_then(database_url: str)
         lost = await ground.unknown("reset_after_execute")
         assert [one.result for one in await ask(lost)] == [VoidResult.MARKED]
         assert [one.result for one in await ask(lost)] == [VoidResult.ALREADY_ASKED]
-        await work(lost)
+        await run_void(lost)
         assert (lost.state, money_back(ground)) == ("unknown", 0)
         await ground.sweep()
         assert lost.state == "voiding"
-        await work(lost)
+        await run_void(lost)
         assert (lost.state, money_back(ground)) == ("voided", 1)
         assert [one.result for one in await ask(lost)] == [VoidResult.NOTHING_TO_VOID]
 
