@@ -9,7 +9,7 @@ import pytest
 from services.development.servers import Servers
 from shared.store.invariants import Violation, check
 from tests.kept import Kept
-from tests.rabbitmq_vhost import RabbitMQ
+from tests.rabbitmq_vhost import RabbitMQ, fresh_virtual_host
 from tests.shared_servers import (
     AskedServers,
     OwnedServers,
@@ -99,16 +99,8 @@ def broken_rules(database_url: str) -> list[Violation]:
 @pytest.fixture
 def rabbitmq(servers: Servers) -> Iterator[RabbitMQ]:
     """A fresh virtual host for this test alone, to look into and to disturb."""
-    if servers.rabbitmq_api_url is None:
-        pytest.fail(
-            "Tests need RabbitMQ's management API. Set BATCHPAY_RABBITMQ_API_URL=http://user:password@host:15672"
-        )
-    virtual_host = RabbitMQ(servers.amqp_url, servers.rabbitmq_api_url, vhost=unique("batchpay_test"))
-    virtual_host.create()
-    try:
+    with fresh_virtual_host(servers, "batchpay_test") as virtual_host:
         yield virtual_host
-    finally:
-        virtual_host.delete()
 
 
 @pytest.fixture

@@ -4,40 +4,26 @@ import asyncio
 import contextlib
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from http.cookies import SimpleCookie
 from typing import Any
 
 import aiohttp
 
-from services.submit.auth import mint
-from tests.submit_service import AUDIENCE, SECRET, Caller, Reply, submit_service
+from tests.submit_service import AUDIENCE, Caller, Reply, bearer, submit_service
 
 EVERYTHING = ("billing", "billing:void", "billing:refund", "billing:approve")
 
 
-def sign_in_token(
-    practice: str = "oak",
-    *,
-    subject: str = "pat",
-    permissions: tuple[str, ...] = EVERYTHING,
-    clinician: str | None = None,
-    secret: str = SECRET,
-    audience: str = f"{AUDIENCE}-console",
-    lifetime: timedelta = timedelta(minutes=2),
-    name: str | None = None,
-) -> str:
-    return mint(
-        secret,
-        subject=subject,
-        practice=practice,
-        permissions=permissions,
-        clinician=clinician,
-        audience=audience,
-        now=datetime.now(UTC),
-        lifetime=lifetime,
-        name=name or subject.title(),
-    )
+def sign_in_token(practice: str = "oak", *, subject: str = "pat", **claims: Any) -> str:
+    """What the upstream app signs for a person who opens the console; `claims` as for `bearer`."""
+    of_consoles = {
+        "permissions": EVERYTHING,
+        "audience": f"{AUDIENCE}-console",
+        "lifetime": timedelta(minutes=2),
+        "name": subject.title(),
+    }
+    return bearer(practice, subject=subject, **of_consoles | claims)
 
 
 class Visitor:

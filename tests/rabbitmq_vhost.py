@@ -1,11 +1,16 @@
 """A RabbitMQ virtual host as tests look at it."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import pika
+import pytest
 
 from services.development.management import Management, ManagementError
+from services.development.servers import Servers
+from tests.shared_servers import unique
 
 
 class RabbitMQ:
@@ -75,3 +80,18 @@ class RabbitMQ:
             body={"count": at_most, "ackmode": "ack_requeue_true", "encoding": "auto"},
         )
         return [str(message["payload"]) for message in messages]
+
+
+@contextmanager
+def fresh_virtual_host(servers: Servers, prefix: str) -> Iterator[RabbitMQ]:
+    """One that nobody else has, until the end of the block."""
+    if servers.rabbitmq_api_url is None:
+        pytest.fail(
+            "Tests need RabbitMQ's management API. Set BATCHPAY_RABBITMQ_API_URL=http://user:password@host:15672"
+        )
+    rabbitmq = RabbitMQ(servers.amqp_url, servers.rabbitmq_api_url, vhost=unique(prefix))
+    rabbitmq.create()
+    try:
+        yield rabbitmq
+    finally:
+        rabbitmq.delete()

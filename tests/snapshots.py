@@ -4,13 +4,16 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from shared.domain.answers import Seen, Sighting
 from shared.domain.payment import State
+from shared.domain.returning import NewReturn
 from shared.domain.snapshot import Attempt, Payment
 from shared.domain.words import AttemptKind, ProcessorName
 
 # A Tuesday in New York, 10:00: far from every cut-off.
 NOW = datetime(2026, 3, 17, 14, 0, tzinfo=UTC)
 TOKEN = UUID(int=7)
+LEASE = timedelta(seconds=100)
 CHARGE = UUID(int=101)
 OLDER = UUID(int=100)
 
@@ -57,7 +60,7 @@ def a_payment(state: State = State.QUEUED, **fields: Any) -> Payment:
         "due_at": NOW,
         "next_check_at": NOW,
         "claim_token": TOKEN if owned else None,
-        "lease_until": NOW + timedelta(seconds=100) if owned else None,
+        "lease_until": NOW + LEASE if owned else None,
         "on_wire": owned,
         "attempts": 2,
         "current_attempt": CHARGE,
@@ -117,3 +120,21 @@ def a_refund(**fields: Any) -> Attempt:
     """A sent refund of the current charge."""
     given = {"id": UUID(int=103), "n": 3, "kind": AttemptKind.REFUND, "parent_id": CHARGE, "reference": "test-1-3"}
     return a_charge(**given | fields)
+
+
+def a_new_return(kind: AttemptKind) -> NewReturn:
+    """The attempt that a worker is about to send."""
+    return NewReturn(
+        kind=kind,
+        id=UUID(int=9),
+        token=UUID(int=8),
+        n=3,
+        reference="test-1-3",
+        request_text="{}",
+        lease=LEASE,
+    )
+
+
+def a_sighting(seen: Seen) -> Sighting:
+    """How the processor shows the current charge."""
+    return Sighting(seen=seen, reference="test-1-2", processor_ref="ref-2", history_ref=None, amount_minor=5_000)

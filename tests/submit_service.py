@@ -71,6 +71,7 @@ def bearer(
     audience: str = AUDIENCE,
     lifetime: timedelta = timedelta(minutes=5),
     subject: str = "pat",
+    name: str | None = None,
 ) -> str:
     return mint(
         secret,
@@ -81,6 +82,7 @@ def bearer(
         audience=audience,
         now=datetime.now(UTC),
         lifetime=lifetime,
+        name=name,
     )
 
 

@@ -29,6 +29,16 @@ from workers.processors.port import (
 SHORT_DEADLINE = timedelta(seconds=0.3)
 # For tests that expect an honest answer, also from a busy machine.
 PATIENT_DEADLINE = timedelta(seconds=15)
+# What a simulated processor does wrong, by whether it has executed by then.
+AFTER_EXECUTING = (
+    "hang_after_execute",
+    "reset_after_execute",
+    "http_500_after",
+    "truncated_after_execute",
+    "garbled_after_execute",
+    "html_after_execute",
+)
+BEFORE_EXECUTING = ("hang_before_execute", "reset_before_execute", "http_500_before")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

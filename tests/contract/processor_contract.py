@@ -15,7 +15,7 @@ from datetime import timedelta
 
 import pytest
 
-from tests.contract.bench import Bench, OpenBench, impatient, play
+from tests.contract.bench import AFTER_EXECUTING, BEFORE_EXECUTING, Bench, OpenBench, impatient, play
 from workers.processors.port import (
     Approved,
     Blame,
@@ -30,16 +30,6 @@ from workers.processors.port import (
     Unknown,
     VoidConfirmed,
 )
-
-AFTER_EXECUTING = (
-    "hang_after_execute",
-    "reset_after_execute",
-    "http_500_after",
-    "truncated_after_execute",
-    "garbled_after_execute",
-    "html_after_execute",
-)
-BEFORE_EXECUTING = ("hang_before_execute", "reset_before_execute", "http_500_before")
 
 
 class ProcessorContract:

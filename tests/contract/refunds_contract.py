@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from shared.domain.answers import Denial
-from tests.contract.bench import OpenBench, impatient, play
+from tests.contract.bench import AFTER_EXECUTING, BEFORE_EXECUTING, OpenBench, impatient, play
 from workers.processors.port import (
     Approved,
     Blame,
@@ -27,15 +27,6 @@ from workers.simulators.vault import Script
 
 # Past the cut-off of Vantage's day and its dead zone, and less than a key of Stripe's lives.
 SETTLED_AFTER = timedelta(hours=12)
-AFTER_EXECUTING = (
-    "hang_after_execute",
-    "reset_after_execute",
-    "http_500_after",
-    "truncated_after_execute",
-    "garbled_after_execute",
-    "html_after_execute",
-)
-BEFORE_EXECUTING = ("hang_before_execute", "reset_before_execute", "http_500_before")
 
 
 class RefundContract:

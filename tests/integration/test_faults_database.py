@@ -9,7 +9,6 @@ import json
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 from typing import Any, TypeVar
 
 import psycopg
@@ -23,17 +22,16 @@ from schemas.commands import CHARGE_QUEUES
 from services.aggregator.aggregator import aggregate
 from services.relay.relay import lines_of, run_relay
 from shared.domain.answers import Approved
-from shared.domain.words import ProcessorName
 from shared.store import batch_status
 from shared.store.invariants import check
 from shared.store.pool import connection_options, open_pool
 from tests import builders
+from tests.integration.paper import Paper
 from tests.rabbitmq_vhost import RabbitMQ
 from tests.submit_service import Caller, seed, with_service
 from tests.waiting import eventually
 from workers.charge.claiming import Claimer, claim_group
 from workers.evidence import Answered, record_until_done
-from workers.processors.port import ChargeOrder, Timing
 from workers.sending import Claimed
 
 Connection = psycopg.Connection[Any]
@@ -48,24 +46,6 @@ FAULTS = {
 }
 every_fault = pytest.mark.parametrize("code", FAULTS.values(), ids=FAULTS.keys())
 INVOICES = ["oak-i1", "oak-i2", "oak-i3"]
-
-
-class Paper:
-    """A processor of which only the frozen request is needed."""
-
-    name = ProcessorName.VANTAGE
-    timing = Timing(
-        send_budget=timedelta(seconds=5),
-        total_deadline=timedelta(seconds=75),
-        record_margin=timedelta(seconds=20),
-        key_lifetime=None,
-    )
-
-    def freeze_charge(self, order: ChargeOrder) -> str:
-        return f"charge {order.reference}"
-
-    def __getattr__(self, name: str) -> Any:
-        raise AssertionError(f"{name} is not called here")
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from shared.store import outbox, pauses
 from shared.store.pool import open_pool
 from tests import builders
 from tests.integration.janitor_ground import STRIPE, Ground, on_ground
-from tests.integration.test_payments_store import Paper
+from tests.integration.paper import Paper
 from tests.integration.test_relay import relaying
 from tests.waiting import eventually
 from workers.charge.claiming import Claimer, claim_group

@@ -18,16 +18,15 @@ from shared.domain.answers import Approved, Blame, ChargeAnswer, Declined, NotEx
 from shared.domain.declines import Decline, NeutralCode
 from shared.domain.reasons import Reason
 from shared.domain.snapshot import Attempt, Payment
-from shared.domain.words import ProcessorName
 from shared.store import payments
 from shared.store.invariants import check
 from shared.store.payments import StepLostError
 from shared.store.pool import open_pool
 from tests import builders
 from tests.builders import Submitted
+from tests.integration.paper import Paper
 from workers.charge.claiming import Claimer, claim_group
 from workers.evidence import Answered, record, record_until_done
-from workers.processors.port import ChargeOrder, Timing
 from workers.sending import Claimed
 
 Connection = psycopg.Connection[Any]
@@ -35,24 +34,6 @@ T = TypeVar("T")
 
 SOFT = Declined(decline=Decline(code=NeutralCode.INSUFFICIENT_FUNDS, raw_code="51"))
 HARD = Declined(decline=Decline(code=NeutralCode.ACCOUNT_CLOSED, raw_code="14"))
-
-
-class Paper:
-    """A processor of which only the frozen request is needed."""
-
-    name = ProcessorName.VANTAGE
-    timing = Timing(
-        send_budget=timedelta(seconds=5),
-        total_deadline=timedelta(seconds=75),
-        record_margin=timedelta(seconds=20),
-        key_lifetime=None,
-    )
-
-    def freeze_charge(self, order: ChargeOrder) -> str:
-        return f"charge {order.reference} {order.amount_minor} {order.currency}"
-
-    def __getattr__(self, name: str) -> Any:
-        raise AssertionError(f"{name} is not called here")
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ from shared.messaging.publish import Publisher
 from shared.messaging.worker import AsyncWorker, add_actor
 from shared.store.pool import open_pool
 from shared.telemetry.traces import root_of, tell, tracing
-from tests.integration.test_payments_store import Paper
+from tests.integration.paper import Paper
 from tests.submit_service import Caller, seed, with_service
 from tests.waiting import eventually
 from workers.charge.charging import charge

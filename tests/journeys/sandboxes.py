@@ -13,8 +13,7 @@ import services.development
 from services.development.sandbox import Sandbox, sandbox
 from services.development.servers import Servers
 from tests.forking import start_forked
-from tests.rabbitmq_vhost import RabbitMQ
-from tests.shared_servers import unique
+from tests.rabbitmq_vhost import RabbitMQ, fresh_virtual_host
 
 SAMPLE = Path(services.development.__file__).parent / "sample"
 # The janitor comes every fifth of a second instead of every second: most of a journey is waiting for it.
@@ -24,16 +23,8 @@ SETTINGS = {"BATCHPAY_SWEEP_EVERY_S": "0.2"}
 @contextmanager
 def virtual_host(servers: Servers) -> Iterator[tuple[Servers, RabbitMQ]]:
     """The same servers, seen through a virtual host of their own."""
-    if servers.rabbitmq_api_url is None:
-        pytest.fail(
-            "Tests need RabbitMQ's management API. Set BATCHPAY_RABBITMQ_API_URL=http://user:password@host:15672"
-        )
-    rabbitmq = RabbitMQ(servers.amqp_url, servers.rabbitmq_api_url, vhost=unique("batchpay_journey"))
-    rabbitmq.create()
-    try:
+    with fresh_virtual_host(servers, "batchpay_journey") as rabbitmq:
         yield replace(servers, amqp_url=rabbitmq.amqp_url), rabbitmq
-    finally:
-        rabbitmq.delete()
 
 
 @contextmanager

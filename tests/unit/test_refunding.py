@@ -19,15 +19,13 @@ from shared.domain.answers import (
     RefundDenied,
     RefundRefused,
     Seen,
-    Sighting,
     Unknown,
 )
 from shared.domain.payment import Event, State
 from shared.domain.reasons import Reason
-from shared.domain.returning import NewReturn
 from shared.domain.snapshot import Step
 from shared.domain.words import AttemptKind
-from tests.snapshots import CHARGE, NOW, TOKEN, a_charge, a_payment, a_refund
+from tests.snapshots import CHARGE, LEASE, NOW, TOKEN, a_charge, a_new_return, a_payment, a_refund, a_sighting
 
 CONFIRMED = RefundConfirmed(processor_ref="re-1", history_ref="h-1")
 DISPUTED = RefundDenied(code="charge_disputed", denial=Denial.DISPUTED, detail="disputed")
@@ -39,11 +37,6 @@ THEIRS = NotExecuted(code="300", blame=Blame.MERCHANT, detail="credentials")
 LOST = Unknown(code="timeout", detail="no answer")
 NEGATIVE = [DISPUTED, SHORT, ALREADY, BROKEN, OURS, THEIRS, LOST]
 OTHER_TOKEN = UUID(int=99)
-LEASE = timedelta(seconds=100)
-
-
-def sighting(seen: Seen) -> Sighting:
-    return Sighting(seen=seen, reference="test-1-2", processor_ref="ref-2", history_ref=None, amount_minor=5_000)
 
 
 def refunding_payment(**fields: Any) -> Any:
@@ -64,17 +57,8 @@ def first_look(look: Any, *, disputed: bool = False, **fields: Any) -> Step | No
 
 
 def test_trace_9_a_refund_is_an_attempt_with_its_own_claim() -> None:
-    new = NewReturn(
-        kind=AttemptKind.REFUND,
-        id=UUID(int=9),
-        token=UUID(int=8),
-        n=3,
-        reference="test-1-3",
-        request_text="{}",
-        lease=LEASE,
-    )
     payment = a_payment(State.REFUNDING)
-    step = returning.claim(payment, a_charge(payment), new, now=NOW)
+    step = returning.claim(payment, a_charge(payment), a_new_return(AttemptKind.REFUND), now=NOW)
     assert step.attempt
     assert (step.attempt.kind, step.attempt.parent_id, step.attempt.open_sends) == (AttemptKind.REFUND, CHARGE, 1)
     assert (step.event, step.after.claim_token, step.after.lease_until) == (
@@ -86,7 +70,7 @@ def test_trace_9_a_refund_is_an_attempt_with_its_own_claim() -> None:
 
 
 def test_only_a_settled_charge_of_which_nothing_came_back_is_refunded() -> None:
-    assert first_look(Found(sighting=sighting(Seen.SETTLED))) is None
+    assert first_look(Found(sighting=a_sighting(Seen.SETTLED))) is None
 
 
 @pytest.mark.parametrize(
@@ -94,8 +78,8 @@ def test_only_a_settled_charge_of_which_nothing_came_back_is_refunded() -> None:
     [
         LookupFailed(code="timeout", detail=""),
         NotFound(as_of=NOW),
-        Found(sighting=sighting(Seen.APPROVED)),
-        Found(sighting=sighting(Seen.PROCESSING)),
+        Found(sighting=a_sighting(Seen.APPROVED)),
+        Found(sighting=a_sighting(Seen.PROCESSING)),
     ],
 )
 def test_a_refund_waits_until_a_look_shows_the_charge_settled(look: Any) -> None:
@@ -115,7 +99,7 @@ def test_a_refund_that_waits_too_long_is_put_before_a_person() -> None:
 
 
 def test_trace_13_what_came_back_before_our_first_send_was_given_back_outside() -> None:
-    step = first_look(Found(sighting=sighting(Seen.REFUNDED)))
+    step = first_look(Found(sighting=a_sighting(Seen.REFUNDED)))
     assert step
     assert (step.event, step.after.state) == (Event.CONFIRM_REFUND, State.REFUNDED)
     assert step.finding
@@ -126,7 +110,7 @@ def test_trace_13_what_came_back_before_our_first_send_was_given_back_outside() 
 
 @pytest.mark.parametrize("seen", [Seen.VOIDED, Seen.DECLINED, Seen.OTHER])
 def test_a_charge_that_stands_otherwise_is_not_refunded_and_a_person_looks(seen: Seen) -> None:
-    step = first_look(Found(sighting=sighting(seen)))
+    step = first_look(Found(sighting=a_sighting(seen)))
     assert step
     assert (step.event, step.after.state) == (Event.REJECT_REFUND, State.SETTLED)
     assert step.after.review_reason
@@ -134,7 +118,7 @@ def test_a_charge_that_stands_otherwise_is_not_refunded_and_a_person_looks(seen:
 
 
 def test_a_dispute_that_comes_while_the_refund_waits_ends_it() -> None:
-    step = first_look(Found(sighting=sighting(Seen.SETTLED)), disputed=True)
+    step = first_look(Found(sighting=a_sighting(Seen.SETTLED)), disputed=True)
     assert step
     assert (step.after.state, step.after.reason_code) == (State.SETTLED, Reason.REFUND_DISPUTED)
 
@@ -245,14 +229,14 @@ def test_the_refund_of_a_surplus_ends_its_review() -> None:
 
 
 def test_money_that_came_back_while_our_send_is_open_is_our_refund() -> None:
-    step = refunding.seen(refunding_payment(), a_refund(), sighting(Seen.REFUNDED), now=NOW)
+    step = refunding.seen(refunding_payment(), a_refund(), a_sighting(Seen.REFUNDED), now=NOW)
     assert step
     assert (step.after.state, step.finding) == (State.REFUNDED, None)
 
 
 @pytest.mark.parametrize("seen", [Seen.SETTLED, Seen.APPROVED, Seen.PROCESSING, Seen.DECLINED, Seen.OTHER])
 def test_trace_10_that_no_money_came_back_yet_ends_nothing(seen: Seen) -> None:
-    assert refunding.seen(refunding_payment(), a_refund(), sighting(seen), now=NOW) is None
+    assert refunding.seen(refunding_payment(), a_refund(), a_sighting(seen), now=NOW) is None
 
 
 def test_only_final_absence_gives_an_open_refund_up() -> None:
@@ -278,6 +262,6 @@ def test_looks_become_rarer_and_end_with_a_person() -> None:
 @pytest.mark.parametrize("state", [state for state in State if state is not State.REFUNDING])
 def test_a_look_moves_nothing_that_is_not_being_refunded(state: State) -> None:
     payment = a_payment(state)
-    assert refunding.seen(payment, a_refund(), sighting(Seen.REFUNDED), now=NOW) is None
+    assert refunding.seen(payment, a_refund(), a_sighting(Seen.REFUNDED), now=NOW) is None
     assert refunding.looked(payment, a_refund(), fact="nothing", now=NOW) is None
     assert refunding.absent(payment, a_refund(), now=NOW) is None

@@ -12,21 +12,15 @@ from shared.domain import returning, voiding
 from shared.domain.answers import Blame, NotExecuted, Seen, Sighting, Unknown, VoidAnswer, VoidConfirmed, VoidRefused
 from shared.domain.payment import Event, State
 from shared.domain.reasons import Reason
-from shared.domain.returning import NewReturn
 from shared.domain.snapshot import Step
 from shared.domain.voiding import VoidResult
 from shared.domain.words import AttemptKind, ProcessorName
-from tests.snapshots import CHARGE, NOW, TOKEN, a_charge, a_payment, a_void
+from tests.snapshots import CHARGE, LEASE, NOW, TOKEN, a_charge, a_new_return, a_payment, a_sighting, a_void
 
 TOO_LATE = VoidRefused(code="51", detail="too late")
 ALREADY = VoidRefused(code="90", detail="already")
 BROKEN = NotExecuted(code="connect", blame=Blame.NOTHING, detail="connection refused")
 LOST = Unknown(code="timeout", detail="no answer")
-LEASE = timedelta(seconds=100)
-
-
-def sighting(seen: Seen) -> Sighting:
-    return Sighting(seen=seen, reference="test-1-2", processor_ref="ref-2", history_ref=None, amount_minor=5_000)
 
 
 def voiding_payment(**fields: Any) -> Any:
@@ -87,17 +81,8 @@ def test_stripe_has_no_void_but_a_queued_payment_can_be_taken_out() -> None:
 
 
 def test_trace_9_a_void_is_an_attempt_with_its_own_claim() -> None:
-    new = NewReturn(
-        kind=AttemptKind.VOID,
-        id=UUID(int=9),
-        token=UUID(int=8),
-        n=3,
-        reference="test-1-3",
-        request_text="{}",
-        lease=LEASE,
-    )
     payment = a_payment(State.VOIDING)
-    step = returning.claim(payment, a_charge(payment), new, now=NOW)
+    step = returning.claim(payment, a_charge(payment), a_new_return(AttemptKind.VOID), now=NOW)
     assert step.attempt
     assert (step.attempt.kind, step.attempt.parent_id, step.attempt.open_sends) == (AttemptKind.VOID, CHARGE, 1)
     assert (step.after.claim_token, step.after.lease_until) == (UUID(int=8), NOW + LEASE)
@@ -170,12 +155,12 @@ def test_a_void_that_comes_to_no_end_is_put_before_a_person(
 @pytest.mark.parametrize("seen", [Seen.APPROVED, Seen.PROCESSING, Seen.DECLINED, Seen.OTHER])
 def test_trace_12_a_charge_that_is_still_authorised_stays_voiding(seen: Seen) -> None:
     # Neither: between cut-off and settlement neither a void nor a refund works. It never goes back to approved.
-    assert voiding.seen(voiding_payment(), a_void(), sighting(seen), now=NOW) is None
+    assert voiding.seen(voiding_payment(), a_void(), a_sighting(seen), now=NOW) is None
 
 
 def test_trace_11_a_charge_seen_voided_or_settled_ends_the_void() -> None:
-    voided = voiding.seen(voiding_payment(), a_void(), sighting(Seen.VOIDED), now=NOW)
-    settled = voiding.seen(voiding_payment(), a_void(), sighting(Seen.SETTLED), now=NOW)
+    voided = voiding.seen(voiding_payment(), a_void(), a_sighting(Seen.VOIDED), now=NOW)
+    settled = voiding.seen(voiding_payment(), a_void(), a_sighting(Seen.SETTLED), now=NOW)
     assert voided
     assert settled
     assert voided.after.state is State.VOIDED
@@ -184,7 +169,7 @@ def test_trace_11_a_charge_seen_voided_or_settled_ends_the_void() -> None:
 
 
 def test_trace_11_a_charge_refunded_in_the_dashboard_ends_the_void_and_is_reviewed() -> None:
-    step = voiding.seen(voiding_payment(), a_void(), sighting(Seen.REFUNDED), now=NOW)
+    step = voiding.seen(voiding_payment(), a_void(), a_sighting(Seen.REFUNDED), now=NOW)
     assert step
     assert (step.event, step.after.state) == (Event.TOO_LATE, State.SETTLED)
     assert step.after.review_reason
@@ -198,7 +183,7 @@ EVIDENCE = st.one_of(
     st.tuples(
         st.sampled_from([VoidConfirmed(), TOO_LATE, ALREADY, BROKEN, LOST]), st.sampled_from([TOKEN, UUID(int=8)])
     ),
-    st.tuples(st.sampled_from(list(Seen)).map(sighting), st.none()),
+    st.tuples(st.sampled_from(list(Seen)).map(a_sighting), st.none()),
 )
 
 
