@@ -1,4 +1,4 @@
-"""A simulated Stripe: the wire is in api.py and reads.py, the money in book.py, keys in idempotency.py.
+"""A simulated Stripe: the wire is in wire.py, what it asks in routes.py, the money in book.py, keys in idempotency.py.
 
 Out-of-band events (POST /_control/faults), each with `account`, and `payment_intent` or the charge's `reference`:
 
@@ -26,12 +26,13 @@ from shared.domain.words import ProcessorName
 from workers.simulators import control
 from workers.simulators.core import Core
 from workers.simulators.ledger import Entry, Move
-from workers.simulators.stripe.api import Wire, charged, create_intent
 from workers.simulators.stripe.book import Book, Wanted
 from workers.simulators.stripe.idempotency import LIFETIME, Keys
 from workers.simulators.stripe.lists import list_disputes
 from workers.simulators.stripe.objects import dispute_of, intent_of, refund_of
-from workers.simulators.stripe.reads import (
+from workers.simulators.stripe.routes import (
+    charged,
+    create_intent,
     create_refund,
     get_charge,
     get_intent,
@@ -41,8 +42,9 @@ from workers.simulators.stripe.reads import (
     list_refunds,
 )
 from workers.simulators.stripe.webhooks import Webhooks
+from workers.simulators.stripe.wire import Caller, Wire
 
-_Route = Callable[[Wire, web.Request], Awaitable[web.StreamResponse]]
+_Route = Callable[[Wire, web.Request, Caller], Awaitable[web.StreamResponse]]
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 # Tests reach clock, vault and ledger of an application in their own process through it.
@@ -102,7 +104,8 @@ def _application(wire: Wire, webhooks: Webhooks) -> web.Application:
 
 def _bind(wire: Wire, route: _Route) -> _Handler:
     async def handler(request: web.Request) -> web.StreamResponse:
-        return await route(wire, request)
+        entered = await wire.enter(request)
+        return entered if isinstance(entered, web.Response) else await route(wire, request, entered)
 
     return handler
 

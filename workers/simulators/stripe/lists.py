@@ -7,19 +7,15 @@ from typing import Any
 from aiohttp import web
 
 from workers.simulators.ledger import Entry, Move
-from workers.simulators.stripe.api import Wire
 from workers.simulators.stripe.errors import Answer, missing
 from workers.simulators.stripe.objects import created_of, dispute_of, list_of, refund_of
+from workers.simulators.stripe.wire import Caller, Wire
 from workers.simulators.vault import Method
 
 DEFAULT_ROWS = 10
 
 
-async def list_disputes(wire: Wire, request: web.Request) -> web.StreamResponse:
-    entered = await wire.enter(request)
-    if isinstance(entered, web.Response):
-        return entered
-    caller, query = entered
+async def list_disputes(wire: Wire, request: web.Request, caller: Caller) -> web.StreamResponse:
     behaviour = wire.core.vault.take("lookup", Method(caller.account, "", ""))
 
     def shown(dispute: Entry) -> dict[str, Any]:
@@ -31,7 +27,7 @@ async def list_disputes(wire: Wire, request: web.Request) -> web.StreamResponse:
         request,
         caller,
         behaviour,
-        lambda: _listed(wire, caller.account, query, kind=Move.CHARGEBACK, shown=shown, url=request.path),
+        lambda: _listed(wire, caller.account, caller.form, kind=Move.CHARGEBACK, shown=shown, url=request.path),
     )
 
 
@@ -46,6 +42,15 @@ def within(query: Mapping[str, str], entry: Entry) -> bool:
     return since <= created_of(entry) <= until
 
 
+def after(listed: list[Entry], query: Mapping[str, str]) -> list[Entry] | None:
+    """What follows the entry that the page before ended with; None if that is not in the list."""
+    last = query.get("starting_after")
+    if last is None:
+        return listed
+    places = [place for place, entry in enumerate(listed) if entry.processor_ref == last]
+    return listed[places[0] + 1 :] if places else None
+
+
 def _listed(
     wire: Wire,
     account: str,
@@ -57,7 +62,7 @@ def _listed(
 ) -> Answer:
     """Newest first, as Stripe lists everything."""
     intent = query.get("payment_intent")
-    found = [
+    listed = [
         entry
         for entry in list(wire.core.ledger)[::-1]
         if entry.kind is kind
@@ -65,11 +70,8 @@ def _listed(
         and within(query, entry)
         and intent in {None, entry.parent_ref}
     ]
-    after = query.get("starting_after")
-    if after is not None:
-        places = [place for place, entry in enumerate(found) if entry.processor_ref == after]
-        if not places:
-            return missing(kind.value, after, "starting_after")
-        found = found[places[0] + 1 :]
+    found = after(listed, query)
+    if found is None:
+        return missing(kind.value, query["starting_after"], "starting_after")
     limit = int(query.get("limit", DEFAULT_ROWS))
     return Answer(200, list_of([shown(entry) for entry in found[:limit]], more=len(found) > limit, url=url))

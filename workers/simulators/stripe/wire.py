@@ -1,4 +1,4 @@
-"""The simulated Stripe's wire: routes, callers, idempotency keys and trouble on the way."""
+"""The simulated Stripe's wire: callers, idempotency keys and trouble on the way."""
 
 import asyncio
 import json
@@ -7,15 +7,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from email.utils import format_datetime
-from typing import Any
 
 from aiohttp import web
 
-from workers.simulators.behaviour import APPROVE, Behaviour, Kind
+from workers.simulators.behaviour import Behaviour, Kind
 from workers.simulators.core import Core
 from workers.simulators.faults import hang, reset, truncate
-from workers.simulators.ledger import Entry
-from workers.simulators.stripe.book import Book, Wanted
+from workers.simulators.stripe.book import Book
 from workers.simulators.stripe.errors import (
     Answer,
     internal,
@@ -26,10 +24,7 @@ from workers.simulators.stripe.errors import (
     unauthorized,
 )
 from workers.simulators.stripe.idempotency import Key, Keys
-from workers.simulators.stripe.objects import charge_ref, intent_of
-from workers.simulators.stripe.requests import fingerprint, read_charge, read_form
-from workers.simulators.stripe.tables import TEST_METHODS
-from workers.simulators.vault import Method
+from workers.simulators.stripe.requests import fingerprint, read_form
 
 CONTENT_TYPE = "application/json"
 RETRY_AFTER_S = 1
@@ -39,11 +34,12 @@ _GARBLED = b'{"id": "pi_", "object": "payment_int\x00'
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who calls: the connected account and the idempotency key (empty for none)."""
+    """Who calls: the connected account and the idempotency key (empty for none); `form` is what it sent or queries."""
 
     account: str
     key: str
     mark: str
+    form: Mapping[str, str]
 
     @property
     def slot(self) -> Key | None:
@@ -59,7 +55,7 @@ class Wire:
         self.book = book
         self.refused_accounts: set[str] = set()
 
-    async def enter(self, request: web.Request) -> tuple[Caller, Mapping[str, str]] | web.Response:
+    async def enter(self, request: web.Request) -> Caller | web.Response:
         """Read, authenticate, replay: a Response is the whole answer already."""
         body = await self.core.receive(request)
         _, _, api_key = request.headers.get("Authorization", "").partition(" ")
@@ -69,9 +65,10 @@ class Wire:
         if not account.startswith("acct_") or account in self.refused_accounts:
             return self.respond(no_access(account))
         if request.method == "GET":
-            return Caller(account, "", ""), request.query
-        caller = Caller(account, request.headers.get("Idempotency-Key", ""), fingerprint(request.path, body))
-        return self._replay(caller) or (caller, read_form(body))
+            return Caller(account, "", "", request.query)
+        key, mark = request.headers.get("Idempotency-Key", ""), fingerprint(request.path, body)
+        caller = Caller(account, key, mark, read_form(body))
+        return self._replay(caller) or caller
 
     async def perform(
         self, request: web.Request, caller: Caller, behaviour: Behaviour, execute: Callable[[], Answer]
@@ -179,46 +176,3 @@ class Wire:
             "Request-Id": f"req_{secrets.token_hex(7)}",
         }
         return web.Response(status=status, body=body, headers=headers, content_type=CONTENT_TYPE)
-
-
-async def create_intent(wire: Wire, request: web.Request) -> web.StreamResponse:
-    entered = await wire.enter(request)
-    if isinstance(entered, web.Response):
-        return entered
-    caller, form = entered
-    wanted = read_charge(wire.core.vault, caller.account, caller.key, form, caller.mark)
-    if isinstance(wanted, Answer):
-        return wire.respond(wanted)
-    behaviour = behaviour_of(wire.core, wanted)
-    return await wire.perform(request, caller, behaviour, lambda: charge(wire.book, wanted, behaviour))
-
-
-def behaviour_of(core: Core, wanted: Wanted) -> Behaviour:
-    """A script or the vault's row wins over what Stripe's test method does by its name."""
-    method = Method(wanted.account, wanted.customer, wanted.token)
-    behaviour = core.vault.take("charge", method)
-    if behaviour is APPROVE and not core.vault.knows(method):
-        return TEST_METHODS.get(wanted.token, behaviour)
-    return behaviour
-
-
-def charge(book: Book, wanted: Wanted, behaviour: Behaviour) -> Answer:
-    match behaviour.kind:
-        case Kind.DECLINE:
-            entry = book.charge(wanted, decline=behaviour.argument)
-        case Kind.PROCESSING:
-            entry = book.charge(wanted, state="processing")
-        case Kind.REQUIRES_ACTION:
-            entry = book.charge(wanted, state="requires_action")
-        case _:
-            entry = book.charge(wanted)
-    return charged(entry)
-
-
-def charged(entry: Entry) -> Answer:
-    """The answer to a charge that was executed; also what its key keeps."""
-    intent: dict[str, Any] = intent_of(entry)
-    if entry.state == "declined":
-        error = {**entry.details["error"], "charge": charge_ref(entry), "payment_intent": intent}
-        return Answer(402, {"error": error})
-    return Answer(200, intent)
