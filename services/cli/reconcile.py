@@ -5,20 +5,19 @@ import getpass
 import json
 from dataclasses import asdict
 from datetime import date, datetime
-from typing import Annotated, Any, Final
-from uuid import UUID
+from functools import partial
+from typing import Annotated, Final
 
-import psycopg
 import typer
 
 from services.cli.database import connected
 from services.cli.findings import as_json, listed, show
+from services.cli.janitor import answer_within
 from shared.store import reconciliations
 from shared.store.reconciliations import Outcome
 
 # A day of a large practice is many pages of lists; a janitor that is away for longer is not running.
 _ANSWERED_WITHIN_S: Final = 300.0
-_ASK_AGAIN_S: Final = 0.2
 
 
 def reconcile(
@@ -54,16 +53,4 @@ async def _reconcile(practice: str, day: date) -> Outcome | None:
         asked = await reconciliations.ask(connection, practice=practice, day=day, asked_by=getpass.getuser())
         if asked is None:
             return None
-        try:
-            async with asyncio.timeout(_ANSWERED_WITHIN_S):
-                return await _answered(connection, asked)
-        except TimeoutError:
-            return await reconciliations.outcome_of(connection, asked)
-
-
-async def _answered(connection: psycopg.AsyncConnection[Any], asked: UUID) -> Outcome:
-    while True:
-        outcome = await reconciliations.outcome_of(connection, asked)
-        if outcome.answered:
-            return outcome
-        await asyncio.sleep(_ASK_AGAIN_S)
+        return await answer_within(_ANSWERED_WITHIN_S, partial(reconciliations.outcome_of, connection, asked))

@@ -3,13 +3,14 @@
 import asyncio
 import json
 from dataclasses import asdict
+from functools import partial
 from typing import Annotated, Any, Final
 from uuid import UUID
 
-import psycopg
 import typer
 
 from services.cli.database import connected
+from services.cli.janitor import answer_within
 from shared.domain import money
 from shared.domain.resolving import Verdict, suggestion
 from shared.store import resolutions
@@ -20,7 +21,6 @@ app = typer.Typer(no_args_is_help=True, help="Payments that only a person can se
 _SOURCE: Final = "batchpay review"
 # A lookup may take as long as a charge; a janitor that is away for longer is not running.
 _ANSWERED_WITHIN_S: Final = 120.0
-_ASK_AGAIN_S: Final = 0.2
 
 
 @app.command("list")
@@ -86,19 +86,7 @@ async def _resolve(payment: UUID, verdict: Verdict, reference: str | None, *, by
         )
         if asked is None:
             return None
-        try:
-            async with asyncio.timeout(_ANSWERED_WITHIN_S):
-                return await _answered(connection, asked)
-        except TimeoutError:
-            return Answer(answered=False, refusal=None)
-
-
-async def _answered(connection: psycopg.AsyncConnection[Any], asked: UUID) -> Answer:
-    while True:
-        answer = await resolutions.answer_of(connection, asked)
-        if answer.answered:
-            return answer
-        await asyncio.sleep(_ASK_AGAIN_S)
+        return await answer_within(_ANSWERED_WITHIN_S, partial(resolutions.answer_of, connection, asked))
 
 
 def _as_json(row: UnderReview) -> dict[str, Any]:
