@@ -1,7 +1,6 @@
 """The main job on real input: import, submit, watch, void, settle, report, and compare with what really moved."""
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,14 +12,12 @@ from rich.table import Table
 
 from services.development.comparison import PracticeResult, Sum, compare
 from services.development.sandbox import Sandbox, call
+from services.development.waiting import until
 from services.submit.auth import mint
 from shared.domain.money import words as money
 from shared.domain.words import ProcessorName
 from shared.store.statements import load
 
-_POLL_S = 0.2
-# Many times what a demo needs: reaching it means that something hangs, and the demo says what.
-_GIVE_UP_S = 240.0
 # Past the cut-off of today and of tomorrow, and the delay of both reports.
 _THREE_DAYS_S = 72 * 60 * 60
 _SHOWN_ROWS = 12
@@ -107,7 +104,7 @@ def _void_while_running(
     """Void the youngest Vantage batch as soon as its first charges are through."""
     practice = _last_vantage(practices)
     batch = batches[practice.id]
-    _until(lambda: _batch(box, practice, batch)["approved"]["count"] > 0, "the first charge is approved")
+    until(lambda: _batch(box, practice, batch)["approved"]["count"] > 0, "the first charge is approved")
     results = _api(box, practice, f"batches/{batch['id']}/void", {})["results"]
     said = ", ".join(f"{count} {result.replace('_', ' ')}" for result, count in sorted(results.items()) if count)
     console.print(f"[bold]{practice.name}[/]: void of {batch['number']} asked for while it runs: {said or 'no effect'}")
@@ -155,16 +152,7 @@ def _watch(box: Sandbox, practices: Sequence[Practice], batches: dict[str, Batch
             look_now(box.database_url)
             return _count(box, "queued", "sending", "voiding") == 0
 
-        _until(done, "every payment was sent once and every void was answered")
-
-
-def _until(condition: Callable[[], bool], what: str) -> None:
-    """Wait for a condition. Raises TimeoutError that says what did not happen."""
-    give_up = time.monotonic() + _GIVE_UP_S
-    while not condition():
-        if time.monotonic() > give_up:
-            raise TimeoutError(f"not so after {_GIVE_UP_S:.0f} s: {what}. The logs of the processes say more")
-        time.sleep(_POLL_S)
+        until(done, "every payment was sent once and every void was answered")
 
 
 def _batch(box: Sandbox, practice: Practice, batch: Batch) -> Batch:
@@ -185,7 +173,7 @@ def _let_days_pass(box: Sandbox, practices: Sequence[Practice], batches: dict[st
         look_now(box.database_url)
         return all(_batch(box, practice, batches[practice.id])["posting"] == "posted" for practice in practices)
 
-    _until(posted, "every batch is posted")
+    until(posted, "every batch is posted")
 
 
 def look_now(database_url: str) -> None:

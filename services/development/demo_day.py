@@ -1,7 +1,6 @@
 """One day of two processors: charge before the cut-off, void, charge after it, settle, give back, reconcile."""
 
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -15,6 +14,7 @@ from services.development.day_result import DayResult, read_result, show_money
 from services.development.demo import Practice, look_now
 from services.development.sandbox import Sandbox, call, sandbox
 from services.development.servers import Servers
+from services.development.waiting import until
 from services.submit.auth import mint
 from shared.domain.books_day import day_of
 from shared.domain.money import words as money
@@ -22,11 +22,8 @@ from shared.domain.settlement_day import NEW_YORK, REPORT_DELAY, cut_off, settle
 from shared.domain.words import ProcessorName
 from shared.store.statements import load
 
-_POLL_S: Final = 0.2
 # A whole day in a minute: what waits for the janitor waits for less than its usual second.
 _SWEEP_EVERY_S: Final = "0.25"
-# Many times what the day needs: reaching it means that something hangs.
-_GIVE_UP_S: Final = 240.0
 _MINUTE: Final = timedelta(minutes=1)
 _VOIDED_EACH: Final = 2
 _REFUNDED_EACH: Final = 1
@@ -130,7 +127,7 @@ class _Day:
             self._batches.append((practice, batch))
             total = money(batch["total_minor"], batch["currency"])
             self._console.print(f"  {practice.name}: {batch['number']} charges {batch['count']} invoices, {total}")
-        _until(self._answered, "every charge was answered or is looked up")
+        until(self._answered, "every charge was answered or is looked up")
 
     def _ready(self, practice: Practice) -> list[str]:
         """All invoices that can be charged: both halves, because a declined one is ready again."""
@@ -152,7 +149,7 @@ class _Day:
             for payment in self._payments(practice, "approved")[:_VOIDED_EACH]:
                 self._api(practice, f"payments/{payment['id']}/void", {})
                 self._console.print(f"  {practice.name}: void of {payment['invoice_number']} asked for")
-        _until(self._answered, "every void was answered")
+        until(self._answered, "every void was answered")
 
     # --- settle and give back -----------------------------------------------------------------------------------------
 
@@ -164,7 +161,7 @@ class _Day:
                 for practice, batch in self._batches
             )
 
-        _until(posted, "every batch is posted")
+        until(posted, "every batch is posted")
         self._console.print(f"  {len(self._batches)} batches are posted")
 
     def refund_some(self) -> None:
@@ -172,7 +169,7 @@ class _Day:
             for payment in self._payments(practice, "settled")[:_REFUNDED_EACH]:
                 self._api(practice, f"payments/{payment['id']}/refund", {})
                 self._console.print(f"  {practice.name}: refund of {payment['invoice_number']} asked for")
-        _until(self._refunded, "every refund was answered")
+        until(self._refunded, "every refund was answered")
 
     def _refunded(self) -> bool:
         look_now(self._box.database_url)
@@ -262,7 +259,7 @@ def _comparison(connection: psycopg.Connection, asked: UUID) -> tuple[Any, ...]:
     def answer() -> tuple[Any, ...] | None:
         return connection.execute(load("reconciliations")["answer_of"], {"id": asked}).fetchone()
 
-    _until(lambda: bool((row := answer()) and row[0]), "the books are compared")
+    until(lambda: bool((row := answer()) and row[0]), "the books are compared")
     row = answer()
     assert row
     return row
@@ -273,12 +270,3 @@ def _compared(lines: int, caught_up: int) -> str:
     if not caught_up:
         return shown
     return f"{shown}, {caught_up} payment{'' if caught_up == 1 else 's'} corrected by {'it' if lines == 1 else 'them'}"
-
-
-def _until(condition: Callable[[], bool], what: str) -> None:
-    """Raises TimeoutError that says what did not happen."""
-    give_up = time.monotonic() + _GIVE_UP_S
-    while not condition():
-        if time.monotonic() > give_up:
-            raise TimeoutError(f"not so after {_GIVE_UP_S:.0f} s: {what}. The logs of the processes say more")
-        time.sleep(_POLL_S)
