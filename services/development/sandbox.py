@@ -89,27 +89,11 @@ def sandbox(
         "BATCHPAY_ENVIRONMENT": name,
         "BATCHPAY_DATABASE_URL": database_url,
         "BATCHPAY_AMQP_URL": servers.amqp_url,
-        "BATCHPAY_JWT_SECRET": secrets.token_urlsafe(48),
-        "BATCHPAY_HTTP_PORT": str(ports["submit"]),
-        "BATCHPAY_WEBHOOK_PORT": str(ports["webhooks"]),
-        "BATCHPAY_LOG_FORMAT": "json",
-        # A free one for each process, which its log tells.
-        "BATCHPAY_METRICS_PORT": "0",
-        # Few enough that a batch of the sample can be watched, and voided, while it runs.
-        "BATCHPAY_IN_FLIGHT": "16",
+        **_common(ports),
         **_vantage(simulators[ProcessorName.VANTAGE]),
-        "BATCHPAY_STRIPE_API_BASE": simulators[ProcessorName.STRIPE],
-        "BATCHPAY_STRIPE_API_KEY": "sk_test_" + secrets.token_hex(12),
-        "BATCHPAY_STRIPE_TOTAL_DEADLINE_S": str(_TOTAL_DEADLINE_S),
+        **_stripe(simulators[ProcessorName.STRIPE]),
     }
-    also = {
-        f"simulator-{each}": {
-            "BATCHPAY_SIMULATOR_PORT": str(ports[f"simulator-{each}"]),
-            "BATCHPAY_SIMULATOR_VAULT": str(vault),
-            "BATCHPAY_SIMULATOR_STATE": str(run_directory / f"simulator-{each}.jsonl"),
-        }
-        for each in ProcessorName
-    }
+    also = _simulators(ports, vault=vault, run_directory=run_directory)
     secret = f"whsec_{secrets.token_hex(16)}"
     also["webhooks"] = {"BATCHPAY_STRIPE_WEBHOOK_SECRET": secret}
     for process, own in settings(environment).items():
@@ -126,6 +110,39 @@ def sandbox(
             told = {"event": "webhooks", "url": f"{webhook_url}/webhooks/stripe", "secret": secret}
             box.control(ProcessorName.STRIPE, "faults", told)
         yield box
+
+
+def _common(ports: Mapping[str, int]) -> dict[str, str]:
+    return {
+        "BATCHPAY_JWT_SECRET": secrets.token_urlsafe(48),
+        "BATCHPAY_HTTP_PORT": str(ports["submit"]),
+        "BATCHPAY_WEBHOOK_PORT": str(ports["webhooks"]),
+        "BATCHPAY_LOG_FORMAT": "json",
+        # A free one for each process, which its log tells.
+        "BATCHPAY_METRICS_PORT": "0",
+        # Few enough that a batch of the sample can be watched, and voided, while it runs.
+        "BATCHPAY_IN_FLIGHT": "16",
+    }
+
+
+def _stripe(url: str) -> dict[str, str]:
+    return {
+        "BATCHPAY_STRIPE_API_BASE": url,
+        "BATCHPAY_STRIPE_API_KEY": "sk_test_" + secrets.token_hex(12),
+        "BATCHPAY_STRIPE_TOTAL_DEADLINE_S": str(_TOTAL_DEADLINE_S),
+    }
+
+
+def _simulators(ports: Mapping[str, int], *, vault: Path, run_directory: Path) -> dict[str, dict[str, str]]:
+    """By process, what each gets on top of what all have."""
+    return {
+        f"simulator-{each}": {
+            "BATCHPAY_SIMULATOR_PORT": str(ports[f"simulator-{each}"]),
+            "BATCHPAY_SIMULATOR_VAULT": str(vault),
+            "BATCHPAY_SIMULATOR_STATE": str(run_directory / f"simulator-{each}.jsonl"),
+        }
+        for each in ProcessorName
+    }
 
 
 def _vantage(url: str) -> dict[str, str]:
