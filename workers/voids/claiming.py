@@ -2,15 +2,16 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from psycopg_pool import AsyncConnectionPool
 
 from shared.crash_points import reached
-from shared.domain.ids import reference
+from shared.domain.ids import reference, uuid7
 from shared.domain.payment import State
+from shared.domain.returning import NewReturn
 from shared.domain.snapshot import Attempt, Payment, Step
-from shared.domain.words import ProcessorName
+from shared.domain.words import AttemptKind, ProcessorName
 from shared.store import payments, restores
 from shared.store.payments import Connection, Locked, Owned
 from workers.clock import elapsed_s
@@ -63,6 +64,22 @@ class Claim:
     charge: Attempt
     attempt: Attempt
     claimed: Claimed
+
+
+def new_return(
+    asked: Asked, kind: AttemptKind, freeze: Callable[[ReturnOrder], str], *, returner: Returner
+) -> NewReturn:
+    """An attempt to give a charge back, under the reference of the payment's next attempt."""
+    order = returner.order(asked.payment, asked.charge)
+    return NewReturn(
+        kind=kind,
+        id=uuid7(),
+        token=uuid4(),
+        n=asked.payment.attempts + 1,
+        reference=order.reference,
+        request_text=freeze(order),
+        lease=returner.processors[asked.payment.processor].timing.lease,
+    )
 
 
 async def lock_asked(connection: Connection, payment_id: UUID, state: State) -> Asked | None:

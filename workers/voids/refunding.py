@@ -3,13 +3,11 @@
 What becomes of a refund whose answer is lost is the janitor's to find out.
 """
 
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from shared.domain import refunding, returning
 from shared.domain.answers import LookupAnswer, RefundAnswer
-from shared.domain.ids import uuid7
 from shared.domain.payment import State
-from shared.domain.returning import NewReturn
 from shared.domain.snapshot import Attempt, Step
 from shared.domain.words import AttemptKind
 from shared.logs import working_on
@@ -18,7 +16,7 @@ from shared.store.payments import Connection, Locked
 from workers.evidence import take_step
 from workers.looking import look_up
 from workers.sending import send
-from workers.voids.claiming import ACTOR, Asked, Claim, Returner, claim, lock_asked
+from workers.voids.claiming import ACTOR, Asked, Claim, Returner, claim, lock_asked, new_return
 
 
 async def refund(payment_id: UUID, *, returner: Returner) -> None:
@@ -56,19 +54,9 @@ async def _claim(before: Asked, look: LookupAnswer, *, returner: Returner) -> Cl
 
 
 def _claimed(asked: Asked, returner: Returner) -> Step:
-    payment = asked.payment
-    processor = returner.processors[payment.processor]
-    order = returner.order(payment, asked.charge)
-    new = NewReturn(
-        kind=AttemptKind.REFUND,
-        id=uuid7(),
-        token=uuid4(),
-        n=payment.attempts + 1,
-        reference=order.reference,
-        request_text=processor.freeze_refund(order),
-        lease=processor.timing.lease,
-    )
-    return returning.claim(payment, asked.charge, new, now=asked.row.now)
+    freeze = returner.processors[asked.payment.processor].freeze_refund
+    new = new_return(asked, AttemptKind.REFUND, freeze, returner=returner)
+    return returning.claim(asked.payment, asked.charge, new, now=asked.row.now)
 
 
 async def _carry_out(claimed: Claim, *, returner: Returner) -> None:

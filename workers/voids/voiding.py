@@ -4,9 +4,7 @@ from uuid import UUID, uuid4
 
 from shared.domain import returning, voiding
 from shared.domain.answers import Found, VoidAnswer, VoidRefused
-from shared.domain.ids import uuid7
 from shared.domain.payment import State
-from shared.domain.returning import NewReturn
 from shared.domain.snapshot import Attempt, Step
 from shared.domain.words import AttemptKind
 from shared.logs import working_on
@@ -15,7 +13,7 @@ from workers.evidence import take_step
 from workers.looking import look_up
 from workers.processors.port import Processor
 from workers.sending import send
-from workers.voids.claiming import ACTOR, Asked, Claim, Returner, claim
+from workers.voids.claiming import ACTOR, Asked, Claim, Returner, claim, new_return
 
 
 async def void(payment_id: UUID, *, returner: Returner) -> None:
@@ -43,20 +41,10 @@ async def void(payment_id: UUID, *, returner: Returner) -> None:
 def _claimed(asked: Asked, returner: Returner) -> Step:
     payment, now = asked.payment, asked.row.now
     processor = returner.processors[payment.processor]
-    lease = processor.timing.lease
     if asked.open:
         # The same transaction cannot be voided twice.
-        return returning.claim_again(payment, asked.open, token=uuid4(), lease=lease, now=now)
-    order = returner.order(payment, asked.charge)
-    new = NewReturn(
-        kind=AttemptKind.VOID,
-        id=uuid7(),
-        token=uuid4(),
-        n=payment.attempts + 1,
-        reference=order.reference,
-        request_text=processor.freeze_void(order),
-        lease=lease,
-    )
+        return returning.claim_again(payment, asked.open, token=uuid4(), lease=processor.timing.lease, now=now)
+    new = new_return(asked, AttemptKind.VOID, processor.freeze_void, returner=returner)
     return returning.claim(payment, asked.charge, new, now=now)
 
 
