@@ -112,7 +112,7 @@ REMOVALS: Final = (
     ),
     Removal(
         "unknown on timeout",
-        "workers/processors/vantage_answers.py",
+        "workers/processors/vantage/answers.py",
         "        if answer.sent:\n            return Unknown(code=answer.code, detail=answer.detail)\n",
         "",
         "tests/contract/vantage/test_vantage_wire.py"
@@ -330,7 +330,7 @@ REMOVALS: Final = (
     ),
     Removal(
         "two levels of success at Vantage",
-        "workers/processors/vantage_answers.py",
+        "workers/processors/vantage/answers.py",
         "    if outer.code not in {SUCCESS, inner.code}:\n",
         "    if outer.code < 0:\n",
         "tests/contract/vantage/test_vantage_answers.py"
@@ -338,7 +338,7 @@ REMOVALS: Final = (
     ),
     Removal(
         "a success of Stripe's is ours only with our reference, amount and currency",
-        "workers/processors/stripe_answers.py",
+        "workers/processors/stripe/answers.py",
         'if not ref or not same or reference_of(intent) != request["idempotency_key"]:',
         "if not ref:",
         "tests/contract/stripe/test_stripe_answers.py::test_a_success_that_is_not_exactly_ours_is_unknown",

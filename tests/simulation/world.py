@@ -13,8 +13,8 @@ from tests.simulation.gates import Gates
 from tests.simulation.trace import Trace
 from tests.simulation.weather import Weather
 from workers.processors.port import Timing
-from workers.processors.stripe import TIMING as STRIPE
-from workers.processors.vantage import TIMING as VANTAGE
+from workers.processors.stripe.adapter import TIMING as STRIPE
+from workers.processors.vantage.adapter import TIMING as VANTAGE
 
 
 class Violation(Exception):  # noqa: N818 - it reads as the fact it states

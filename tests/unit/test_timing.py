@@ -4,8 +4,9 @@ from datetime import timedelta
 
 import pytest
 
-from workers.processors import stripe, vantage
 from workers.processors.port import Timing
+from workers.processors.stripe import adapter as stripe
+from workers.processors.vantage import adapter as vantage
 
 
 @pytest.mark.parametrize(("timing", "lease_s"), [(stripe.TIMING, 60), (vantage.TIMING, 100)])

@@ -8,10 +8,10 @@ from pydantic import SecretStr
 from shared.domain.words import ProcessorName
 from shared.settings import WorkerSettings
 from workers.processors.port import Processor
-from workers.processors.stripe import TIMING as STRIPE_TIMING
-from workers.processors.stripe import StripeProcessor, StripeSettings
-from workers.processors.vantage import TIMING as VANTAGE_TIMING
-from workers.processors.vantage import VantageProcessor, VantageSettings
+from workers.processors.stripe.adapter import TIMING as STRIPE_TIMING
+from workers.processors.stripe.adapter import StripeProcessor, StripeSettings
+from workers.processors.vantage.adapter import TIMING as VANTAGE_TIMING
+from workers.processors.vantage.adapter import VantageProcessor, VantageSettings
 
 
 class SettingMissingError(Exception):

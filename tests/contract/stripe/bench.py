@@ -15,7 +15,7 @@ from shared.domain.declines import NeutralCode
 from tests.contract.bench import PATIENT_DEADLINE, Call, looking, paying
 from tests.contract.wire_server import Reply, WireServer, http, wire_server
 from workers.processors.port import ChargeOrder, LookupOrder, Processor, ReturnOrder, Timing
-from workers.processors.stripe import TIMING, StripeProcessor, StripeSettings
+from workers.processors.stripe.adapter import TIMING, StripeProcessor, StripeSettings
 from workers.simulators.behaviour import Behaviour
 from workers.simulators.core import Core
 from workers.simulators.launch import serve

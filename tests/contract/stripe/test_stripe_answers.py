@@ -8,7 +8,7 @@ import pytest
 from shared.domain.declines import Category, Decline, NeutralCode
 from tests.contract.stripe.bench import INTENT, INVALID, charge_answered, refusal
 from workers.processors.port import Blame, Declined, NotExecuted, Processing, Settled, Unknown
-from workers.processors.stripe_codes import ADVICE, DECLINES, NETWORK_NEVER_AGAIN, decline
+from workers.processors.stripe.codes import ADVICE, DECLINES, NETWORK_NEVER_AGAIN, decline
 
 
 def card_error(**fields: Any) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from shared.domain.books import BooksAnswer, DayBooks, Dispute, Line, Move, Stan
 from tests.contract.stripe.bench import INTENT, ORDER
 from workers.processors.http import Answer, Trouble
 from workers.processors.port import LookupFailed
-from workers.processors.stripe_books import read_books, read_disputes
+from workers.processors.stripe.books import read_books, read_disputes
 
 DAY = date(2026, 3, 17)
 LATE = "Wed, 18 Mar 2026 00:10:00 GMT"

@@ -11,7 +11,7 @@ import stripe
 
 from tests.contract.stripe.bench import API_KEY, INTENT, ORDER, adapter, order_of
 from tests.contract.wire_server import http, wire_server
-from workers.processors.stripe_form import encode
+from workers.processors.stripe.form import encode
 
 # What the SDK adds about itself; the charge names itself in User-Agent.
 ITS_OWN = {"X-Stripe-Client-User-Agent", "User-Agent"}

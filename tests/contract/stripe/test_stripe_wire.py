@@ -13,7 +13,7 @@ from tests.contract.stripe.bench import CALLS, INTENT, ORDER, REFUND, on_the_wir
 from tests.contract.wire_contract import WireContract
 from tests.contract.wire_server import SILENCE, WireServer
 from workers.processors.port import Blame, NotExecuted, Processor
-from workers.processors.stripe import StripeProcessor, StripeSettings
+from workers.processors.stripe.adapter import StripeProcessor, StripeSettings
 
 
 @pytest.fixture

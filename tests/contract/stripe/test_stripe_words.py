@@ -19,7 +19,7 @@ from workers.processors.port import (
     Sighting,
     Unknown,
 )
-from workers.processors.stripe_answers import (
+from workers.processors.stripe.answers import (
     answered_at,
     of_intent,
     of_refund,

@@ -13,7 +13,7 @@ from shared.domain.declines import NeutralCode
 from tests.contract.bench import PATIENT_DEADLINE, Call, OpenBench, looking, paying
 from tests.contract.wire_server import Reply, http, wire_server
 from workers.processors.port import Approved, ChargeOrder, Found, LookupOrder, Processor, ReturnOrder, Timing
-from workers.processors.vantage import TIMING, VantageProcessor, VantageSettings
+from workers.processors.vantage.adapter import TIMING, VantageProcessor, VantageSettings
 from workers.simulators.behaviour import Behaviour
 from workers.simulators.core import Core
 from workers.simulators.launch import serve

@@ -7,7 +7,7 @@ import pytest
 from shared.domain.declines import Category, NeutralCode
 from tests.contract.vantage.bench import SUCCESS, VOIDED, answered, approval, failure, refused
 from workers.processors.port import Approved, Blame, Declined, NotExecuted, Unknown, VoidConfirmed, VoidRefused
-from workers.processors.vantage_codes import DECLINES, DUPLICATES, NOT_EXECUTED, PSEUDO_APPROVALS, VOID_REFUSALS
+from workers.processors.vantage.codes import DECLINES, DUPLICATES, NOT_EXECUTED, PSEUDO_APPROVALS, VOID_REFUSALS
 
 Shape = Literal["mirrored", "split"]
 SHAPES = pytest.mark.parametrize("shape", ["mirrored", "split"])

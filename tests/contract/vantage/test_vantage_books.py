@@ -11,7 +11,7 @@ from shared.domain.books import BooksAnswer, DayBooks, Dispute, Line, Move, Stan
 from tests.contract.vantage.bench import ACCOUNT, DAY, ORDER, report_of, report_row
 from workers.processors.http import Answer, Trouble
 from workers.processors.port import LookupFailed
-from workers.processors.vantage_books import judge_books
+from workers.processors.vantage.books import judge_books
 
 LATE = "Thu, 05 Mar 2026 12:00:00 GMT"
 CHARGE = report_row(NetAmount="120.59")

@@ -10,7 +10,7 @@ from tests.contract.bench import OpenBench, play
 from tests.contract.refunds_contract import RefundContract
 from tests.contract.vantage.bench import REFUNDED, SUCCESS, answered, bench_with, failure, return_order
 from workers.processors.port import NotExecuted, RefundConfirmed, RefundDenied, RefundRefused, Seen, Unknown
-from workers.processors.vantage_codes import (
+from workers.processors.vantage.codes import (
     DECLINES,
     DUPLICATES,
     NOT_EXECUTED,

@@ -21,7 +21,7 @@ from workers.processors.port import (
     VoidConfirmed,
     VoidRefused,
 )
-from workers.processors.vantage import VantageProcessor
+from workers.processors.vantage.adapter import VantageProcessor
 from workers.simulators.behaviour import Behaviour
 from workers.simulators.vantage.tables import Switches
 from workers.simulators.vantage.xml import PAYER_NAME

@@ -20,8 +20,8 @@ from workers.processors.port import (
     VoidConfirmed,
     VoidRefused,
 )
-from workers.processors.vantage_answers import judge_charge, judge_refund, judge_void
-from workers.processors.vantage_codes import whole_number
+from workers.processors.vantage.answers import judge_charge, judge_refund, judge_void
+from workers.processors.vantage.codes import whole_number
 
 AMOUNT_MINOR: Final = 2500
 HTML: Final = "text/html; charset=utf-8"

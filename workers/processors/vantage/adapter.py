@@ -28,10 +28,10 @@ from workers.processors.port import (
     Timing,
     VoidAnswer,
 )
-from workers.processors.vantage_answers import judge_charge, judge_refund, judge_void
-from workers.processors.vantage_books import judge_books
-from workers.processors.vantage_report import judge_report
-from workers.processors.vantage_search import judge_search, search_request
+from workers.processors.vantage.answers import judge_charge, judge_refund, judge_void
+from workers.processors.vantage.books import judge_books
+from workers.processors.vantage.report import judge_report
+from workers.processors.vantage.search import judge_search, search_request
 
 # ProtectPay answers by itself after 60 s; 15 s more for the way. A shorter deadline would make Unknowns.
 TIMING = Timing(

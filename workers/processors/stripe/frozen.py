@@ -7,7 +7,7 @@ import orjson
 
 from workers.processors.http import Answer, Trouble
 from workers.processors.port import Blame, ChargeAnswer, NotExecuted, RefundAnswer, Unknown
-from workers.processors.stripe_answers import Json, of_intent, of_refund, of_refund_refusal, of_refusal
+from workers.processors.stripe.answers import Json, of_intent, of_refund, of_refund_refusal, of_refusal
 
 CHARGED = frozenset({"amount", "currency", "customer", "payment_method"})
 REFUNDED = frozenset({"amount", "payment_intent"})

@@ -9,7 +9,7 @@ from typing import Any
 
 from workers.processors.http import Answer, Trouble
 from workers.processors.port import DayReport, LookupFailed, ReportAnswer, Seen, Sighting
-from workers.processors.vantage_codes import (
+from workers.processors.vantage.codes import (
     REPORT_OK,
     ROW_CHARGE,
     ROW_CHARGEBACK,

@@ -21,7 +21,7 @@ from workers.processors.port import (
     VoidConfirmed,
     VoidRefused,
 )
-from workers.processors.vantage_codes import (
+from workers.processors.vantage.codes import (
     DECLINES,
     DUPLICATES,
     NOT_EXECUTED,

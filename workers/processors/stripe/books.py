@@ -10,7 +10,7 @@ from shared.domain.books_day import is_complete
 from shared.domain.words import ProcessorName
 from workers.processors.http import Answer, Trouble
 from workers.processors.port import LookupFailed
-from workers.processors.stripe_answers import Json, is_object, reference_of
+from workers.processors.stripe.answers import Json, is_object, reference_of
 
 # A GET of this path with these parameters, on behalf of the account.
 Get = Callable[[str, Mapping[str, object]], Awaitable[Answer | Trouble]]

@@ -24,7 +24,7 @@ from workers.processors.port import (
     Sighting,
     Unknown,
 )
-from workers.processors.stripe_codes import (
+from workers.processors.stripe.codes import (
     MERCHANT_CODES,
     METHOD_CODES,
     METHOD_PARAMETERS,

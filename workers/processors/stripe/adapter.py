@@ -32,10 +32,10 @@ from workers.processors.port import (
     Timing,
     VoidAnswer,
 )
-from workers.processors.stripe_answers import Json, answered_at, is_object, of_refusal, reference_of, sighting_of
-from workers.processors.stripe_books import read_books, read_disputes
-from workers.processors.stripe_form import encode
-from workers.processors.stripe_frozen import (
+from workers.processors.stripe.answers import Json, answered_at, is_object, of_refusal, reference_of, sighting_of
+from workers.processors.stripe.books import read_books, read_disputes
+from workers.processors.stripe.form import encode
+from workers.processors.stripe.frozen import (
     CHARGED,
     REFUNDED,
     canonical,
@@ -44,7 +44,7 @@ from workers.processors.stripe_frozen import (
     not_ours,
     thaw,
 )
-from workers.processors.stripe_looks import looked, rows_of
+from workers.processors.stripe.looks import looked, rows_of
 
 if TYPE_CHECKING:
     from stripe.params import PaymentIntentListParams

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 from workers.processors.port import Found, LookupAnswer, LookupFailed, NotFound, Seen, Sighting
-from workers.processors.stripe_answers import Json, is_object, sighting_of
+from workers.processors.stripe.answers import Json, is_object, sighting_of
 
 # When several payment intents carry one reference, the one that moved money is the one to know of.
 _TELLING: tuple[Seen, ...] = (Seen.SETTLED, Seen.REFUNDED, Seen.PROCESSING, Seen.OTHER, Seen.DECLINED)

@@ -7,7 +7,7 @@ from xml.etree import ElementTree as ET
 from shared.domain.declines import Decline, NeutralCode
 from workers.processors.http import Answer, Trouble
 from workers.processors.port import Found, LookupAnswer, LookupFailed, LookupOrder, NotFound, Seen, Sighting
-from workers.processors.vantage_codes import (
+from workers.processors.vantage.codes import (
     CREDIT_STATUS,
     DEBIT_STATUS,
     DECLINES,

@@ -8,8 +8,8 @@ from shared.domain.books import BooksAnswer, DayBooks, Dispute, Line, Move, Stan
 from shared.domain.settlement_day import report_is_out
 from workers.processors.http import Answer, Trouble
 from workers.processors.port import LookupFailed
-from workers.processors.vantage_codes import ROW_CHARGE, ROW_CHARGEBACK, ROW_REFUND, ROW_VOID
-from workers.processors.vantage_report import Row, read_report
+from workers.processors.vantage.codes import ROW_CHARGE, ROW_CHARGEBACK, ROW_REFUND, ROW_VOID
+from workers.processors.vantage.report import Row, read_report
 
 _MOVES: Mapping[str, Move] = MappingProxyType({ROW_CHARGE: Move.CHARGE, ROW_VOID: Move.VOID, ROW_REFUND: Move.REFUND})
 
