@@ -21,12 +21,12 @@ from shared.store.reconciliations import Outcome
 from tests import builders
 from tests.contract.stripe.bench import simulated
 from tests.contract.vantage.bench import bench_with
+from workers.janitor.janitor import Janitor
 from workers.janitor.reconciling import plan
 from workers.janitor.reports import Reports
 from workers.janitor.resolving import resolve
 from workers.janitor.rounds import go_round
 from workers.janitor.sweeping import sweep
-from workers.janitor.unclear import Janitor
 from workers.processors.port import ChargeOrder
 from workers.simulators.vantage.tables import Switches
 

@@ -29,8 +29,8 @@ from workers.charge.charging import charge
 from workers.charge.claiming import Claimer, claim_group
 from workers.charge.slots import Slots
 from workers.evidence import record_until_done
+from workers.janitor.janitor import Janitor
 from workers.janitor.sweeping import sweep_for_ever
-from workers.janitor.unclear import Janitor
 from workers.voids.claiming import Returner
 from workers.voids.refunding import refund
 from workers.voids.voiding import void

@@ -11,10 +11,10 @@ from shared.settings import WorkerSettings
 from shared.store.pool import open_pool
 from shared.telemetry.progress import Turning
 from workers.janitor.backlog import watch_backlog
+from workers.janitor.janitor import ACTOR, Janitor
 from workers.janitor.restoring import watch_for_ever
 from workers.janitor.rounds import go_round_for_ever
 from workers.janitor.sweeping import sweep_for_ever
-from workers.janitor.unclear import ACTOR, Janitor
 from workers.janitor.watching import reader, watch_invariants
 from workers.processors.registry import every_processor
 

@@ -1,34 +1,17 @@
 """Whether a charge that a lookup does not show never executed: each processor's rule of final absence."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from uuid import UUID
 
 from psycopg_pool import AsyncConnectionPool
 
 from shared.domain.answers import NotFound, Sighting
-from shared.domain.payment import State
-from shared.domain.snapshot import Attempt, Payment
-from shared.store import payments
+from workers.janitor.case import Case
 from workers.janitor.reports import Reports, absence_is_final, sighting_of
 from workers.processors.port import Timing
 
 # A key is forgotten after a day: only then can a list that shows nothing prove that no late execution comes.
 KEY_FORGOTTEN = timedelta(hours=24)
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """A payment and its charge as they were before the look; `now` is the database's clock then."""
-
-    payment: Payment
-    attempt: Attempt
-    now: datetime
-
-    @property
-    def key(self) -> tuple[UUID, UUID]:
-        return self.payment.id, self.attempt.id
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,19 +33,6 @@ class NotFinal:
     """It may still execute, or show."""
 
     fact: str
-
-
-async def read_case(payment_id: UUID, *, pool: AsyncConnectionPool, states: Sequence[State]) -> Case | None:
-    """The payment with its current charge; None unless it is in one of `states` and was ever sent."""
-    async with pool.connection() as connection:
-        locked = await payments.lock(connection, [payment_id])
-        if not locked or locked[0].payment.state not in states:
-            return None
-        row = locked[0]
-        attempt_id = row.payment.current_attempt
-        if attempt_id is None:
-            return None
-        return Case(row.payment, (await payments.attempts(connection, [attempt_id]))[attempt_id], row.now)
 
 
 async def absence(

@@ -5,7 +5,7 @@ from shared.domain.disputing import disputed
 from shared.domain.words import ProcessorName
 from shared.store import disputes, payments
 from workers.evidence import log_steps
-from workers.janitor.unclear import ACTOR, Janitor
+from workers.janitor.janitor import ACTOR, Janitor
 
 
 async def record_dispute(dispute: Dispute, *, processor: ProcessorName, account: str, janitor: Janitor) -> bool:

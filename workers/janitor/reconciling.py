@@ -20,7 +20,7 @@ from shared.store.payments import Locked
 from shared.store.reconciliations import Run
 from workers.evidence import take_step
 from workers.janitor.disputes import record_dispute
-from workers.janitor.unclear import ACTOR, Janitor
+from workers.janitor.janitor import ACTOR, Janitor
 from workers.processors.port import Processor
 
 _log = structlog.get_logger()

@@ -13,8 +13,8 @@ from shared.store import payments, restores
 from shared.store.payments import Connection, Locked, Owned
 from workers.evidence import take_step
 from workers.janitor.absence import KEY_FORGOTTEN
+from workers.janitor.janitor import ACTOR, RESENDS, Janitor
 from workers.janitor.reports import Reports, absence_is_final, sighting_of
-from workers.janitor.unclear import ACTOR, RESENDS, Janitor
 from workers.looking import look_up
 from workers.processors.port import Processor, Timing
 from workers.sending import Claimed, send

@@ -16,9 +16,10 @@ from shared.store import audit, payments, resolutions
 from shared.store.payments import Connection, Locked
 from shared.store.resolutions import Resolution
 from workers.evidence import take_step
-from workers.janitor.absence import Case, FinalAbsence, NotFinal, ReportShows, absence, read_case
+from workers.janitor.absence import FinalAbsence, NotFinal, ReportShows, absence
+from workers.janitor.case import Case, read_case
+from workers.janitor.janitor import Janitor
 from workers.janitor.reports import Reports
-from workers.janitor.unclear import Janitor
 from workers.looking import look_up
 
 _log = structlog.get_logger()

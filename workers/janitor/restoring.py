@@ -23,8 +23,8 @@ from shared.store.payments import Locked
 from shared.store.restores import Hold
 from shared.waiting import set_within
 from workers.evidence import TRY_AGAIN, log_steps, take_step
+from workers.janitor.janitor import ACTOR, Janitor
 from workers.janitor.reconciling import reconcile
-from workers.janitor.unclear import ACTOR, Janitor
 from workers.looking import look_up
 from workers.ordering import charge_order
 

@@ -7,8 +7,8 @@ import structlog
 from shared.store import findings
 from shared.waiting import set_within
 from workers.evidence import TRY_AGAIN
+from workers.janitor.janitor import Janitor
 from workers.janitor.reconciling import plan, reconcile_due
-from workers.janitor.unclear import Janitor
 from workers.janitor.webhooks import handle_webhooks
 
 _log = structlog.get_logger()

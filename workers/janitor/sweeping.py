@@ -22,10 +22,11 @@ from shared.store.sweeps import Unsettled
 from shared.store.voids import ask_rest_of_batch
 from shared.waiting import set_within
 from workers.evidence import TRY_AGAIN, log_steps, take_step
+from workers.janitor.janitor import ACTOR, Janitor
 from workers.janitor.refunds import find_out_refund
 from workers.janitor.reports import Reports, sighting_of
 from workers.janitor.resolving import resolve
-from workers.janitor.unclear import ACTOR, Janitor, find_out
+from workers.janitor.unclear import find_out
 
 _log = structlog.get_logger()
 

@@ -1,7 +1,5 @@
 """Finds out what became of one charge whose outcome is not known. Looks, resends where that is safe, never guesses."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID, uuid4
 
@@ -13,30 +11,17 @@ from shared.domain.answers import Found, LookupFailed, NotFound, Sighting
 from shared.domain.payment import State
 from shared.domain.reviewing import review
 from shared.domain.snapshot import Attempt, Payment, Step
-from shared.domain.words import ProcessorName
 from shared.logs import working_on
 from shared.store import pauses, restores
 from shared.store.payments import Connection, Locked, Owned
-from workers.clock import elapsed_s
 from workers.evidence import Answered, record_until_done, take_step
-from workers.janitor.absence import Case, FinalAbsence, NotFinal, ReportShows, absence, read_case
+from workers.janitor.absence import FinalAbsence, NotFinal, ReportShows, absence
+from workers.janitor.case import Case, read_case
+from workers.janitor.janitor import ACTOR, RESENDS, Janitor
 from workers.janitor.reports import Reports
 from workers.looking import look_up
 from workers.processors.port import Processor, Timing
 from workers.sending import Claimed, send
-
-ACTOR = "janitor"
-# The same key is sent at most this often again: Stripe stores a 500 and replays it, and then only looking helps.
-RESENDS = 3
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Janitor:
-    """What the janitor needs: connections, the processors, and time."""
-
-    pool: AsyncConnectionPool
-    processors: Mapping[ProcessorName, Processor]
-    monotonic: Callable[[], float] = elapsed_s
 
 
 async def find_out(payment_id: UUID, *, janitor: Janitor, reports: Reports) -> None:

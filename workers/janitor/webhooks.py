@@ -24,10 +24,11 @@ from shared.store import payments, webhooks
 from shared.store.payments import Connection, Locked
 from shared.store.webhooks import Charge, Webhook
 from workers.evidence import log_steps, take_step
-from workers.janitor.absence import Case, read_case
+from workers.janitor.case import Case, read_case
 from workers.janitor.disputes import record_dispute
+from workers.janitor.janitor import ACTOR, Janitor
 from workers.janitor.reports import Reports
-from workers.janitor.unclear import ACTOR, Janitor, find_out
+from workers.janitor.unclear import find_out
 from workers.looking import look_up
 
 _log = structlog.get_logger()
