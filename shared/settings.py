@@ -1,6 +1,5 @@
 """What a process is told by its environment: variables that start with `BATCHPAY_`."""
 
-from functools import cache
 from typing import Literal
 
 from pydantic import Field, SecretStr
@@ -73,9 +72,3 @@ class ChargeSettings(WorkerSettings):
     """A charge worker serves the queue of one processor."""
 
     charge_processor: ProcessorName
-
-
-@cache
-def settings() -> Settings:
-    """The settings of this process, read once."""
-    return Settings()

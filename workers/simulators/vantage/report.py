@@ -20,7 +20,6 @@ from workers.simulators.vantage.perform import not_found
 from workers.simulators.vantage.tables import ZONE, Credentials
 from workers.simulators.vantage.xml import PAYER_NAME
 
-_PARTS = 6
 _TYPES = MappingProxyType(
     {Move.CHARGE: "+CC", Move.VOID: "+CC Void", Move.REFUND: "-CC", Move.CHARGEBACK: "-CC Chargeback"}
 )
