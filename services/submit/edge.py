@@ -5,6 +5,7 @@ from typing import Final
 from uuid import uuid4
 
 from starlette.datastructures import MutableHeaders
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.submit.problems import problem_response
@@ -64,12 +65,15 @@ class Edge:
             if started:
                 raise
             seen = 0  # this answer may pass
-            response = problem_response(
-                413,
-                "body_too_large",
-                f"A request may have {most} bytes. Nothing was done. Send fewer rows at a time; a batch may select all"
-                " that match.",
-                request_id=scope["request_id"],
-                headers={"Connection": "close"},
-            )
-            await response(scope, receive, sending)
+            await _too_long(most, request_id=scope["request_id"])(scope, receive, sending)
+
+
+def _too_long(most_bytes: int, *, request_id: str) -> Response:
+    return problem_response(
+        413,
+        "body_too_large",
+        f"A request may have {most_bytes} bytes. Nothing was done. Send fewer rows at a time; a batch may select all"
+        " that match.",
+        request_id=request_id,
+        headers={"Connection": "close"},
+    )

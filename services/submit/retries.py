@@ -1,4 +1,4 @@
-"""Route that tries a batch's declines again, as a new batch."""
+"""Route that tries again what a batch failed to charge, as a new batch."""
 
 from typing import Any
 

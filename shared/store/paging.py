@@ -24,7 +24,7 @@ class Cursor:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """By which column, which way, after which row, how many.."""
+    """By which column, which way, after which row, how many."""
 
     sort: str
     descending: bool
