@@ -1,7 +1,5 @@
 """Stored rows as the models of `schemas/http/`."""
 
-from typing import Literal
-
 from schemas import http
 from services.submit.explain import batch_number, payment_reason, used_number, why
 from services.submit.submission import Accepted, Previewed
@@ -32,11 +30,10 @@ def submitted(accepted: Accepted) -> http.SubmittedBatch:
 
 
 def waiting(approval: Approval) -> http.WaitingBatch:
-    open_status: Literal["waiting_for_approval", "expired"] = "expired" if approval.expired else "waiting_for_approval"
     return http.WaitingBatch(
         id=approval.id,
         number=batch_number(approval.number),
-        status=approval.decision or open_status,
+        status=approval.status,
         requested_by=approval.requested_by,
         requested_at=approval.requested_at,
         expires_at=approval.expires_at,

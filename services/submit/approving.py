@@ -11,9 +11,9 @@ from schemas.http import ControlTotals
 from services.submit.submission import BusyError, tell_submit
 from shared.store import approvals, audit, drafts, submissions
 from shared.store.approvals import Approval, Connection
+from shared.store.decisions import Decision
 from shared.store.drafts import Difference
 from shared.store.scope import Scope
-from shared.store.second_person import Decision
 from shared.store.submissions import SecondPerson, Submission, Submitted
 
 # Each try lost an invoice to another submit that finished.

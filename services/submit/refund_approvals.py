@@ -1,6 +1,5 @@
 """Routes of the second person: refunds above the practice's limit."""
 
-from typing import Literal
 from uuid import UUID
 
 from fastapi import APIRouter
@@ -79,13 +78,12 @@ def _answer(answer: Decided | None) -> http.WaitingRefund:
 
 
 def _waiting(row: RefundApproval) -> http.WaitingRefund:
-    open_status: Literal["waiting_for_approval", "expired"] = "expired" if row.expired else "waiting_for_approval"
     return http.WaitingRefund(
         id=row.id,
         batch=row.batch_id,
         batch_number=batch_number(row.batch_number),
         payment=row.payment_id,
-        status=row.decision or open_status,
+        status=row.status,
         requested_by=row.requested_by,
         requested_at=row.requested_at,
         expires_at=row.expires_at,

@@ -8,9 +8,9 @@ from psycopg_pool import AsyncConnectionPool
 
 from schemas.http import ControlTotals
 from shared.store import audit, refund_approvals, refunds
+from shared.store.decisions import Decision
 from shared.store.refund_approvals import Connection, RefundApproval
 from shared.store.scope import Scope
-from shared.store.second_person import Decision
 
 # `own`: who asked cannot decide. `closed`: decided before, expired, or not what the second person saw. `changed`: one
 # of its payments cannot be refunded any more, so nothing was, and it is over.

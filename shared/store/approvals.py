@@ -7,8 +7,8 @@ from uuid import UUID
 from psycopg import AsyncConnection
 from psycopg.rows import class_row
 
+from shared.store.decisions import MOST_WAITING, Asked, Decisions
 from shared.store.scope import Scope
-from shared.store.second_person import MOST_WAITING, Asked, Decisions
 from shared.store.statements import load
 from shared.store.submissions import Submission
 

@@ -1,4 +1,4 @@
-"""What waits for a second person: it is decided once, and never by who asked. Nothing here commits."""
+"""Decisions of a second person about what waits for them: made once, and never by who asked. Nothing here commits."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -34,6 +34,10 @@ class Asked:
     @property
     def open(self) -> bool:
         return self.decision is None and not self.expired
+
+    @property
+    def status(self) -> Decision | Literal["waiting_for_approval", "expired"]:
+        return self.decision or ("expired" if self.expired else "waiting_for_approval")
 
 
 class Decisions:
