@@ -8,22 +8,12 @@ import pytest
 from shared.domain.answers import LookupAnswer
 from shared.domain.resolving import Verdict
 from shared.store import resolutions
-from tests.integration.janitor_ground import BOTH_REPORTS_OUT, STRIPE, VANTAGE, Ground, Lost, hours, on_ground
+from tests.integration.janitor_ground import BOTH_REPORTS_OUT, STRIPE, VANTAGE, Ground, Lost, on_ground
+from tests.integration.reviewing import NOBODY, given_up, say, shown_ref, under_review
 from workers.processors.port import LookupOrder
 
 both = pytest.mark.parametrize("name", [STRIPE, VANTAGE])
 TAKEN = ("approved", "settled")
-NOBODY = "http://127.0.0.1:9"
-
-
-async def say(lost: Lost, verdict: Verdict, processor_ref: str | None = None) -> str | None:
-    """A person says so; the janitor's refusal, None if it believes it. No other look is due meanwhile."""
-    return await lost.ground.say(lost.payment_id, verdict, processor_ref)
-
-
-def reference(lost: Lost) -> str:
-    (fact,) = lost.ground.bench.ledger(lost.order.reference)
-    return str(fact["processor_ref"])
 
 
 def audited(lost: Lost) -> list[tuple[str, str, dict[str, Any]]]:
@@ -31,29 +21,19 @@ def audited(lost: Lost) -> list[tuple[str, str, dict[str, Any]]]:
     return [(row["actor"], row["action"], row["detail"]) for row in rows]
 
 
-async def under_review(ground: Ground, behaviour: str) -> Lost:
-    """An unknown payment that no look could tell anything about."""
-    lost = await ground.unknown(behaviour, sent=hours(49))
-    working, ground.bench.processor = ground.bench.processor, ground.bench.aimed_at(NOBODY)
-    await ground.sweep()
-    ground.bench.processor = working
-    assert lost.payment()["review_reason"]
-    return lost
-
-
 @both
 def test_a_charge_that_a_lookup_confirms_is_charged(name: Any, database_url: str) -> None:
     async def story(ground: Ground) -> None:
         lost = await under_review(ground, "reset_after_execute")
-        assert await say(lost, Verdict.CHARGED, reference(lost)) is None
+        assert await say(lost, Verdict.CHARGED, shown_ref(lost)) is None
         payment = lost.payment()
         assert (payment["state"] in TAKEN, payment["review_reason"]) == (True, None)
-        assert lost.attempt()["processor_ref"] == reference(lost)
+        assert lost.attempt()["processor_ref"] == shown_ref(lost)
         moved, closed = lost.events()[-2:]
         assert (moved["event"], moved["actor"]) == ("settle" if name is STRIPE else "approve", "pat")
         assert closed["detail"]["fact"] == "review resolved: charged"
         ((actor, action, detail),) = audited(lost)
-        assert (actor, action, detail["processor_ref"]) == ("pat", "review.resolved", reference(lost))
+        assert (actor, action, detail["processor_ref"]) == ("pat", "review.resolved", shown_ref(lost))
         assert ground.connection.execute("SELECT FROM finding WHERE resolved_at IS NULL").fetchall() == []
 
     on_ground(name, database_url, story)
@@ -140,10 +120,7 @@ def test_an_open_question_cannot_be_acknowledged_away(name: Any, database_url: s
 @both
 def test_what_is_over_is_acknowledged_once(name: Any, database_url: str) -> None:
     async def story(ground: Ground) -> None:
-        lost = await under_review(ground, "reset_before_execute")
-        await ground.bench.advance(BOTH_REPORTS_OUT)
-        await ground.sweep()
-        assert lost.state == "failed"
+        lost = await given_up(ground, "reset_before_execute")
         assert await say(lost, Verdict.ACKNOWLEDGED) is None
         assert (lost.state, lost.payment()["review_reason"]) == ("failed", None)
         assert await say(lost, Verdict.ACKNOWLEDGED) == "the payment is not on the review list"
@@ -154,12 +131,9 @@ def test_what_is_over_is_acknowledged_once(name: Any, database_url: str) -> None
 @both
 def test_late_money_of_a_payment_that_was_given_up_is_taken_in_by_a_person(name: Any, database_url: str) -> None:
     async def story(ground: Ground) -> None:
-        lost = await under_review(ground, "execute_late:864000")
-        await ground.bench.advance(BOTH_REPORTS_OUT)
-        await ground.sweep()
-        assert lost.state == "failed"
+        lost = await given_up(ground, "execute_late:864000")
         await ground.bench.advance(BOTH_REPORTS_OUT * 4)
-        assert await say(lost, Verdict.CHARGED, reference(lost)) is None
+        assert await say(lost, Verdict.CHARGED, shown_ref(lost)) is None
         assert lost.state in TAKEN
         assert [event["event"] for event in lost.events()][-2:] == ["evidence_paid", "observe"]
 
@@ -169,12 +143,10 @@ def test_late_money_of_a_payment_that_was_given_up_is_taken_in_by_a_person(name:
 @both
 def test_a_surplus_stays_on_the_list_until_it_is_given_back(name: Any, database_url: str) -> None:
     async def story(ground: Ground) -> None:
-        lost = await under_review(ground, "execute_late:864000")
-        await ground.bench.advance(BOTH_REPORTS_OUT)
-        await ground.sweep()
+        lost = await given_up(ground, "execute_late:864000")
         ground.submit_again(lost)
         await ground.bench.advance(BOTH_REPORTS_OUT * 4)
-        assert await say(lost, Verdict.CHARGED, reference(lost)) is None
+        assert await say(lost, Verdict.CHARGED, shown_ref(lost)) is None
         assert lost.state == "surplus"
         assert lost.payment()["review_reason"]
         assert await say(lost, Verdict.ACKNOWLEDGED) == "the client paid twice: the surplus must be given back first"
@@ -202,7 +174,7 @@ def test_money_of_an_attempt_that_was_given_up_while_we_looked_is_put_before_peo
     async def story(ground: Ground) -> None:
         lost = await ground.unknown("reset_after_execute")
         ground.bench.processor = GivenUpMeanwhile(ground.bench.processor, lost)
-        assert await say(lost, Verdict.CHARGED, reference(lost)) is None
+        assert await say(lost, Verdict.CHARGED, shown_ref(lost)) is None
         assert (lost.state, lost.payment()["review_reason"]) == (
             "unknown",
             "attempt 1 took money although a newer one was made",

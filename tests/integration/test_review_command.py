@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tests.integration.janitor_ground import STRIPE, Ground, Lost, hours, on_ground
+from tests.integration.janitor_ground import STRIPE, Ground, on_ground
+from tests.integration.reviewing import under_review
 
 BATCHPAY = Path(sys.executable).parent / "batchpay"
 SAID = ("--by", "pat", "--note", "seen in the dashboard")
@@ -32,18 +33,10 @@ async def review(ground: Ground, *words: str) -> tuple[int, str, str]:
     return command.returncode, out.decode(), err.decode()
 
 
-async def under_review(ground: Ground) -> Lost:
-    lost = await ground.unknown("reset_after_execute", sent=hours(49))
-    working, ground.bench.processor = ground.bench.processor, ground.bench.aimed_at("http://127.0.0.1:9")
-    await ground.sweep()
-    ground.bench.processor = working
-    return lost
-
-
 def test_the_list_shows_what_waits_and_what_can_be_done(database_url: str) -> None:
     async def story(ground: Ground) -> None:
         assert await review(ground, "list") == (0, "Nothing is under review.\n", "")
-        lost = await under_review(ground)
+        lost = await under_review(ground, "reset_after_execute")
         code, shown, _ = await review(ground, "list")
         assert code == 0
         assert str(lost.payment_id) in shown
@@ -58,7 +51,7 @@ def test_the_list_shows_what_waits_and_what_can_be_done(database_url: str) -> No
 
 def test_a_wrong_resolution_is_refused_with_its_reason_and_the_right_one_is_taken(database_url: str) -> None:
     async def story(ground: Ground) -> None:
-        lost = await under_review(ground)
+        lost = await under_review(ground, "reset_after_execute")
         (fact,) = ground.bench.ledger(lost.order.reference)
         number, payment = fact["processor_ref"], str(lost.payment_id)
         refused: dict[tuple[str, ...], Any] = {
@@ -79,7 +72,7 @@ def test_a_wrong_resolution_is_refused_with_its_reason_and_the_right_one_is_take
 
 def test_words_that_say_nothing_clear_are_not_passed_on(database_url: str) -> None:
     async def story(ground: Ground) -> None:
-        lost = await under_review(ground)
+        lost = await under_review(ground, "reset_after_execute")
         payment = str(lost.payment_id)
         for words in [("maybe", *SAID), ("charged", *SAID), ("not-executed", "--by", "pat", "--note", " ")]:
             code, _, _ = await review(ground, "resolve", payment, *words)

@@ -11,7 +11,7 @@ from shared.domain.resolving import Verdict
 from shared.domain.voiding import VoidResult
 from tests.integration.janitor_ground import BOTH_REPORTS_OUT, STRIPE, VANTAGE, Ground, Lost, on_ground
 from tests.integration.returning import ask_for_refund, ask_for_void, run_refund, run_void
-from tests.integration.test_resolving import reference, say, under_review
+from tests.integration.reviewing import given_up, say, shown_ref
 
 both = pytest.mark.parametrize("name", [STRIPE, VANTAGE])
 EXECUTES_AFTER = timedelta(days=10)
@@ -19,13 +19,10 @@ EXECUTES_AFTER = timedelta(days=10)
 
 async def surplus(ground: Ground, *, seen_after: timedelta) -> Lost:
     """A charge that executed days after it had been given up, beside another payment of its invoice."""
-    lost = await under_review(ground, f"execute_late:{EXECUTES_AFTER.total_seconds():.0f}")
-    await ground.bench.advance(BOTH_REPORTS_OUT)
-    await ground.sweep()
-    assert lost.state == "failed"
+    lost = await given_up(ground, f"execute_late:{EXECUTES_AFTER.total_seconds():.0f}")
     ground.submit_again(lost)
     await ground.bench.advance(EXECUTES_AFTER - BOTH_REPORTS_OUT + seen_after)
-    assert await say(lost, Verdict.CHARGED, reference(lost)) is None
+    assert await say(lost, Verdict.CHARGED, shown_ref(lost)) is None
     assert lost.state == "surplus"
     ground.assert_sound()
     return lost

@@ -237,6 +237,13 @@ def let_wires_go(box: Sandbox) -> None:
     )
 
 
+def let_look(practice: Journey) -> bool:
+    """Let the janitor look, and send again; always true, for conditions that are waited for."""
+    look_now(practice.box)
+    let_wires_go(practice.box)
+    return True
+
+
 def end_leases(box: Sandbox, *, claimed_before: datetime) -> None:
     """Let the leases pass of a process that died at `claimed_before`."""
     rows(

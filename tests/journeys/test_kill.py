@@ -1,15 +1,13 @@
 """Processes and servers die in the middle of a batch: nothing is charged twice, nothing is lost."""
 
 import shutil
-from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from http.client import HTTPException
 from pathlib import Path
-from typing import Any
-from urllib.error import HTTPError, URLError
+from urllib.error import URLError
 
 import pytest
 
@@ -21,16 +19,10 @@ from shared.domain.words import ProcessorName
 from tests.journeys.exports import Export
 from tests.journeys.journey import Journey, database_now, end_leases, finish
 from tests.journeys.sandboxes import running
+from tests.journeys.waves import CARDS, DUE_MINOR, RESTARTED_WITHIN_S, Waves, answering, back
 from tests.waiting import eventually
 
 VANTAGE, STRIPE = ProcessorName.VANTAGE, ProcessorName.STRIPE
-# Slow enough that every kill finds requests on the wire.
-SLOW = "slow:700"
-# Cards of each processor in one wave; each pays two invoices, one after the other.
-CARDS = 2
-DUE_MINOR = (2500, 2600)
-# A process, its imports and its connections, on two busy cores.
-RESTARTED_WITHIN_S = 60.0
 
 
 @pytest.fixture(scope="module")
@@ -46,40 +38,6 @@ def own_box(own_servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> I
         yield box
 
 
-class Waves:
-    """Batches of slow payments at both processors, one after the other, never waiting for the one before."""
-
-    def __init__(self, box: Sandbox, folder: Path, *, waves: int) -> None:
-        self.box = box
-        self.batches: list[tuple[Journey, dict[str, Any]]] = []
-        self._waiting: list[tuple[Journey, list[list[str]]]] = []
-        for name in ProcessorName:
-            practice = Journey(box=box, export=Export(processor=name), folder=folder / name)
-            clients = [practice.export.client(SLOW, due_minor=DUE_MINOR) for _ in range(CARDS * waves)]
-            practice.push()
-            invoices = [invoice for client in clients for invoice in client.invoices]
-            size = CARDS * len(DUE_MINOR)
-            self._waiting.append((practice, [invoices[n : n + size] for n in range(0, len(invoices), size)]))
-
-    def submit(self) -> list[tuple[Journey, dict[str, Any]]]:
-        """Submit the next wave: a batch for each processor."""
-        wave = [(practice, practice.submit(batches.pop(0))) for practice, batches in self._waiting]
-        self.batches += wave
-        return wave
-
-    def start(self) -> list[tuple[Journey, dict[str, Any]]]:
-        """Submit the next wave and wait until each processor is at work on it."""
-        wave = self.submit()
-        for practice, batch in wave:
-            practice.some(batch, "sending", "approved", "settled", "unknown")
-        return wave
-
-    def finish(self) -> Counter[str]:
-        """Wait until every payment of every wave is final, and compare; the number of payments by state."""
-        finish(self.box, within_s=90, repeat_hints=True)
-        return sum((Counter(practice.states(batch)) for practice, batch in self.batches), Counter())
-
-
 def kill(box: Sandbox, name: str) -> None:
     """`kill -9` as soon as the process runs."""
 
@@ -90,28 +48,6 @@ def kill(box: Sandbox, name: str) -> None:
         return False
 
     eventually(killed, within_s=RESTARTED_WITHIN_S, what=f"{name} runs")
-
-
-def back(box: Sandbox, name: str, starts: int) -> None:
-    eventually(
-        lambda: box.stack.starts(name) > starts and box.stack.pid(name) is not None,
-        within_s=RESTARTED_WITHIN_S,
-        what=f"{name} is started again",
-    )
-
-
-def answering(practice: Journey) -> bool:
-    """Whether the service and both simulators answer again."""
-    try:
-        practice.api("batches")
-        for name in ProcessorName:
-            practice.box.control(name, "health")
-    except HTTPError as error:
-        error.close()
-        return False
-    except (URLError, HTTPException, OSError):
-        return False
-    return True
 
 
 def test_kill_9_of_every_process_in_turn_neither_doubles_nor_loses_a_charge(own_box: Sandbox, tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from shared.store.outbox import CommandRow
 from tests.journeys.journey import Journey
 from tests.journeys.pausing import paused
 from tests.journeys.sandboxes import environment_of
-from tests.journeys.test_kill import RESTARTED_WITHIN_S, Waves, answering, back
+from tests.journeys.waves import RESTARTED_WITHIN_S, Waves, answering, back
 from tests.sending import send
 from tests.waiting import eventually
 

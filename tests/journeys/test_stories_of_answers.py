@@ -13,7 +13,7 @@ from dramatiq import Message
 from schemas.commands import CHARGE_ACTORS, CHARGE_QUEUES
 from services.development.sandbox import Sandbox
 from shared.domain.words import ProcessorName
-from tests.journeys.journey import Journey, let_wires_go, look_now
+from tests.journeys.journey import Journey, let_look
 from tests.journeys.pausing import paused
 from tests.sending import send
 from tests.waiting import eventually
@@ -72,7 +72,7 @@ def test_3_a_key_younger_than_twenty_hours_is_sent_again(journey: Start) -> None
     )
     (payment,) = practice.report(batch).values()
     reference = practice.timeline(payment)["attempts"][0]["reference"]
-    eventually(lambda: looked(practice) and practice.charges_sent(reference) > 1, within_s=30, what="a second send")
+    eventually(lambda: let_look(practice) and practice.charges_sent(reference) > 1, within_s=30, what="a second send")
     assert len(practice.timeline(payment)["attempts"]) == 1
 
 
@@ -84,7 +84,7 @@ def test_3_a_key_older_than_twenty_hours_is_never_sent_again(journey: Start) -> 
     practice.some(batch, "unknown")
     age(practice, hours=21)
     before = looks(practice)
-    eventually(lambda: looked(practice) and looks(practice) >= before + 3, what="three looks")
+    eventually(lambda: let_look(practice) and looks(practice) >= before + 3, what="three looks")
     assert practice.states(batch) == {"unknown": 1}
     assert practice.charges_sent() == 1
     age(practice, hours=4)
@@ -100,12 +100,6 @@ def age(practice: Journey, *, hours: int) -> None:
         *[timedelta(hours=hours)] * 3,
         practice.export.account,
     )
-
-
-def looked(practice: Journey) -> bool:
-    look_now(practice.box)
-    let_wires_go(practice.box)
-    return True
 
 
 def looks(practice: Journey) -> int:

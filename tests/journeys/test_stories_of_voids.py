@@ -11,8 +11,7 @@ import pytest
 
 from shared.domain.settlement_day import cut_off, settlement_day
 from shared.domain.words import ProcessorName
-from tests.journeys.journey import Journey, days_pass, set_clock
-from tests.journeys.test_stories_of_answers import looked
+from tests.journeys.journey import Journey, days_pass, let_look, set_clock
 from tests.waiting import eventually
 
 Start = Callable[[ProcessorName], Journey]
@@ -82,7 +81,7 @@ def test_9_void_pressed_around_the_cut_off_ends_as_the_processor_says(
         assert practice.void(batch) == {"voiding": 1}
         eventually(lambda: practice.charges_sent() == 1 and voids_sent(practice), what="the void was sent")
     with days_pass(practice.box):
-        eventually(lambda: looked(practice) and ended(practice, batch), within_s=30, what="the void is over")
+        eventually(lambda: let_look(practice) and ended(practice, batch), within_s=30, what="the void is over")
     payment = practice.report(batch)[client.invoices[0]]
     assert payment["state"] in ends
     (fact,) = practice.executed()
