@@ -103,12 +103,7 @@ def _compare_practice(
     processor: ProcessorName,
     facts: Sequence[Mapping[str, Any]],
 ) -> PracticeResult:
-    states = {
-        State(state): Sum(count=count, minor=int(minor))
-        for state, count, minor in connection.execute(
-            "SELECT state, count(*), sum(amount_minor) FROM payment WHERE practice_id = %s GROUP BY 1", (practice_id,)
-        )
-    }
+    states = _by_state(connection, practice_id)
     ours = connection.execute(
         "SELECT a.reference, p.state, p.amount_minor FROM payment p JOIN attempt a ON a.id = p.current_attempt"
         " WHERE p.practice_id = %s",
@@ -138,6 +133,13 @@ def _compare_practice(
             *([f"{unfinished.count} payments are unfinished"] * bool(unfinished.count)),
         ),
     )
+
+
+def _by_state(connection: psycopg.Connection[Any], practice_id: UUID) -> dict[State, Sum]:
+    rows = connection.execute(
+        "SELECT state, count(*), sum(amount_minor) FROM payment WHERE practice_id = %s GROUP BY 1", (practice_id,)
+    )
+    return {State(state): Sum(count=count, minor=int(minor)) for state, count, minor in rows}
 
 
 def _sum(facts: Sequence[Mapping[str, Any]]) -> Sum:

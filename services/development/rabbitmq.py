@@ -82,14 +82,7 @@ def private_rabbitmq(directory: Path, watchdog: Watchdog) -> tuple[list[LocalSer
     home.mkdir(mode=0o700)
     password = secrets.token_hex(16)
     amqp_port, management_port, distribution_port, epmd_port = (free_port() for _ in range(4))
-    write_private(home / ".erlang.cookie", secrets.token_hex(16), mode=0o400)
-    write_private(
-        home / "rabbitmq.conf",
-        CONFIGURATION.format(amqp_port=amqp_port, management_port=management_port, password=password),
-    )
-    write_private(home / "advanced.config", ADVANCED_CONFIGURATION)
-    write_private(home / "enabled_plugins", "[rabbitmq_management].\n")
-    write_private(home / "rabbitmq-env.conf", "")
+    write_configuration(home, amqp_port=amqp_port, management_port=management_port, password=password)
     environment = node_environment(home, distribution_port=distribution_port, epmd_port=epmd_port)
     environment |= used_plugins(program, home)
     amqp_url = f"amqp://batchpay:{password}@127.0.0.1:{amqp_port}/%2F"
@@ -115,6 +108,17 @@ def private_rabbitmq(directory: Path, watchdog: Watchdog) -> tuple[list[LocalSer
         quit_signal=signal.SIGKILL,
     )
     return [port_mapper, node], amqp_url, management_url
+
+
+def write_configuration(home: Path, *, amqp_port: int, management_port: int, password: str) -> None:
+    write_private(home / ".erlang.cookie", secrets.token_hex(16), mode=0o400)
+    write_private(
+        home / "rabbitmq.conf",
+        CONFIGURATION.format(amqp_port=amqp_port, management_port=management_port, password=password),
+    )
+    write_private(home / "advanced.config", ADVANCED_CONFIGURATION)
+    write_private(home / "enabled_plugins", "[rabbitmq_management].\n")
+    write_private(home / "rabbitmq-env.conf", "")
 
 
 def rabbitmq_answers(amqp_url: str, management_url: str) -> None:
