@@ -281,7 +281,7 @@ def test_the_relays_connections_are_bounded_too(connection: Connection, database
         " WHERE datname = current_database() AND application_name = 'batchpay-relay'"
     )
     with relaying(database_url, amqp_url):
-        eventually(lambda: value(connection, named) == 2, what="both connections are named as all bounded ones are")
+        eventually(lambda: value(connection, named) == 6, what="two a line are named as all bounded ones are")
 
 
 def test_a_statement_that_is_stuck_ends_and_is_tried_again(connection: Connection, database_url: str) -> None:

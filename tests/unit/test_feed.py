@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from uuid import UUID
 
-from services.relay.feed import LOOK_AGAIN_S, QUEUED_AT_LEAST, TakenRate, in_turns, shares
+from services.relay.feed import LOOK_AGAIN_S, QUEUED_AT_LEAST, TakenRate, shares
+from services.relay.hints import in_turns
 from shared.store.outbox import CommandRow, WaitingBatch
 
 GREEDY, MODEST = UUID(int=1), UUID(int=2)
