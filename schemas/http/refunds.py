@@ -58,6 +58,10 @@ class WaitingRefund(Answer):
     count: int
     total_minor: int
     limit_minor: int
+    before_minor: int | None = Field(
+        description="What the batch had refunded without approval before: the limit counts it too. Null for who sees"
+        " only own clients."
+    )
     refund_reason: str | None
     decided_by: str | None
     decided_at: AwareDatetime | None

@@ -23,7 +23,7 @@ async def list_refund_approvals(caller: Approver, pool: Pool) -> http.WaitingRef
     """The refunds that wait for a second person, the oldest first."""
     async with seeing(pool, caller.scope) as connection:
         rows = await refund_approvals.waiting(connection, caller.scope)
-    return http.WaitingRefunds(items=[_waiting(row) for row in rows])
+    return http.WaitingRefunds(items=[_waiting(row, caller) for row in rows])
 
 
 @router.post("/{refund}/approve", responses=problems(404, 409))
@@ -33,7 +33,7 @@ async def approve_refund(refund: UUID, body: http.ApproveRequest, caller: Approv
     answer = await refunding.approve(
         pool, caller.scope, approval_id=refund, control=body.control, actor=caller.subject, source=caller.source
     )
-    return _answer(answer)
+    return _answer(answer, caller)
 
 
 @router.post("/{refund}/send-back", responses=problems(404, 409))
@@ -45,7 +45,7 @@ async def send_refund_back(
     answer = await refunding.send_back(
         pool, caller.scope, approval_id=refund, reason=body.reason, actor=caller.subject, source=caller.source
     )
-    return _answer(answer)
+    return _answer(answer, caller)
 
 
 def _may_decide(caller: Caller) -> None:
@@ -55,12 +55,12 @@ def _may_decide(caller: Caller) -> None:
         )
 
 
-def _answer(answer: Decided | None) -> http.WaitingRefund:
+def _answer(answer: Decided | None, caller: Caller) -> http.WaitingRefund:
     if answer is None:
         raise not_found()
     match answer.outcome:
         case "approved" | "sent_back":
-            return _waiting(answer.approval)
+            return _waiting(answer.approval, caller)
         case "own":
             raise ProblemError(409, "own_refund", "You asked for this refund. Someone else must decide.")
         case "changed":
@@ -77,7 +77,7 @@ def _answer(answer: Decided | None) -> http.WaitingRefund:
             )
 
 
-def _waiting(row: RefundApproval) -> http.WaitingRefund:
+def _waiting(row: RefundApproval, caller: Caller) -> http.WaitingRefund:
     return http.WaitingRefund(
         id=row.id,
         batch=row.batch_id,
@@ -91,6 +91,7 @@ def _waiting(row: RefundApproval) -> http.WaitingRefund:
         count=row.total,
         total_minor=row.total_minor,
         limit_minor=row.limit_minor,
+        before_minor=None if caller.scope.own_clients else row.before_minor,
         refund_reason=row.refund_reason,
         decided_by=row.decided_by,
         decided_at=row.decided_at,

@@ -36,12 +36,15 @@ _WORDS: Mapping[RefundResult, Words] = MappingProxyType(
         RefundResult.ALREADY_REFUNDED: Words("It is refunded already.", "There is nothing to do."),
         RefundResult.NOTHING_TO_REFUND: Words("No money of this payment is kept.", "There is nothing to do."),
         RefundResult.NEEDS_APPROVAL: Words(
-            "It is above the practice's refund limit.", "A second person must approve it before anything is sent."
+            "It is above the practice's refund limit, which counts what its batch refunds together.",
+            "A second person must approve it before anything is sent.",
         ),
     }
 )
 # What a refund can be asked of.
 REFUNDABLE: Final = (State.SETTLED, State.SURPLUS)
+# Where money goes back that a refund was asked for.
+GIVEN_BACK: Final = (State.REFUNDING, State.REFUNDED)
 LONGEST_REASON: Final = 200
 
 

@@ -20,13 +20,17 @@ Connection = AsyncConnection[Any]
 
 @dataclass(frozen=True, slots=True)
 class RefundApproval(Asked):
-    """A refund above the limit. It binds `payments`; `payment_id` is set where one payment was asked for."""
+    """A refund above the limit. It binds `payments`; `payment_id` is set where one payment was asked for.
+
+    `before_minor` is what the batch had given back without approval by then: the limit counts it too.
+    """
 
     batch_id: UUID
     batch_number: int
     payment_id: UUID | None
     payments: list[UUID]
     limit_minor: int
+    before_minor: int
     refund_reason: str | None
     decision_reason: str | None
 
@@ -52,6 +56,7 @@ async def request(
     payment_id: UUID | None,
     payments: Sequence[UUID],
     total_minor: int,
+    before_minor: int,
     reason: str | None,
     by: str,
 ) -> UUID:
@@ -63,6 +68,7 @@ async def request(
             "payment_id": payment_id,
             "payments": list(payments),
             "total_minor": total_minor,
+            "before_minor": before_minor,
             "reason": reason,
             "by": by,
         },

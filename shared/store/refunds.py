@@ -1,6 +1,7 @@
 """Asks for refunds. Returns when every payment carries the request; the worker of voids and refunds does the rest.
 
-Above the practice's limit nothing is asked of the processor: the refund waits for a second person.
+Above the practice's limit nothing is asked of the processor: the refund waits for a second person. What a batch gives
+back without one is counted together, so that asking payment by payment does not lead around the limit.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -10,7 +11,7 @@ from uuid import UUID
 from psycopg_pool import AsyncConnectionPool
 
 from shared.domain import refund_requests
-from shared.domain.refund_requests import REFUNDABLE, RefundResult, Why
+from shared.domain.refund_requests import GIVEN_BACK, REFUNDABLE, RefundResult, Why
 from shared.domain.snapshot import Step
 from shared.store import audit, disputes, payments, refund_approvals
 from shared.store.payments import Connection, Locked
@@ -52,18 +53,20 @@ async def request_batch_refund(
     between. Raises RefundsMoreError, and nothing is done, if more than `shown` would be given back.
     """
     async with pool.connection() as connection:
-        found, limit_minor = await _refundable(connection, practice_id=practice_id, batch_id=batch_id)
+        limit = await _limit(connection, practice_id=practice_id, batch_id=batch_id)
+        found = await _refundable(connection, batch_id=batch_id)
         total_minor = sum(found.values())
         if shown and not (found and shown.covers(len(found), total_minor)):
             raise RefundsMoreError
         approval = None
-        if limit_minor is not None and total_minor > limit_minor:
+        if limit.is_passed_by(total_minor):
             approval = await refund_approvals.request(
                 connection,
                 batch_id=batch_id,
                 payment_id=None,
                 payments=list(found),
                 total_minor=total_minor,
+                before_minor=limit.before_minor,
                 reason=reason,
                 by=actor,
             )
@@ -102,16 +105,18 @@ async def request_payment_refund(
         row = await (await connection.execute(_SQL["of_payment"], parameters)).fetchone()
         if row is None:
             return None
-        batch_id, amount_minor, limit_minor = row
+        batch_id, amount_minor = row
+        limit = await _limit(connection, practice_id=practice_id, batch_id=batch_id)
         (decided,) = await _decide(connection, [payment_id], why=Why(reason=reason))
         asked = RefundAsked(payment_id, decided.result)
-        if decided.step and limit_minor is not None and amount_minor > limit_minor:
+        if decided.step and limit.is_passed_by(amount_minor):
             approval = await refund_approvals.request(
                 connection,
                 batch_id=batch_id,
                 payment_id=payment_id,
                 payments=[payment_id],
                 total_minor=amount_minor,
+                before_minor=limit.before_minor,
                 reason=reason,
                 by=actor,
             )
@@ -143,6 +148,24 @@ async def refund_approved(connection: Connection, approval: RefundApproval, *, b
     now = max(one.row.now for one in decided)
     await payments.write(connection, steps, actor=approval.requested_by, now=now)
     return True
+
+
+async def asked_without_approval(connection: Connection, *, batch_id: UUID) -> int:
+    """What the batch gives back without a second person, in minor units; of the payments that this connection sees."""
+    parameters = {"batch_id": batch_id, "states": list(GIVEN_BACK)}
+    row = await (await connection.execute(_SQL["unapproved"], parameters)).fetchone()
+    assert row
+    return int(row[0])
+
+
+class _Limit(NamedTuple):
+    """The practice's refund limit, and what the batch gave back without approval before."""
+
+    limit_minor: int | None
+    before_minor: int
+
+    def is_passed_by(self, amount_minor: int) -> bool:
+        return self.limit_minor is not None and self.before_minor + amount_minor > self.limit_minor
 
 
 class _Decided(NamedTuple):
@@ -191,18 +214,21 @@ async def _ask(
     return asked
 
 
-async def _refundable(
-    connection: Connection, *, practice_id: UUID, batch_id: UUID
-) -> tuple[dict[UUID, int], int | None]:
-    """The payments of the batch that can be refunded now with their amounts, and the practice's limit."""
+async def _limit(connection: Connection, *, practice_id: UUID, batch_id: UUID) -> _Limit:
+    """Locks the batch: of two requests at once the second counts what the first one asked."""
     parameters = {"batch_id": batch_id, "practice_id": practice_id}
     row = await (await connection.execute(_SQL["lock_batch"], parameters)).fetchone()
-    if row is None:
-        return {}, None
+    if row is None or row[1] is None:
+        return _Limit(None, 0)
+    return _Limit(row[1], await asked_without_approval(connection, batch_id=batch_id))
+
+
+async def _refundable(connection: Connection, *, batch_id: UUID) -> dict[UUID, int]:
+    """The payments of the batch that can be refunded now, with their amounts."""
     cursor = await connection.execute(_SQL["refundable"], {"batch_id": batch_id, "states": list(REFUNDABLE)})
     found = dict(await cursor.fetchall())
     disputed = await disputes.disputed(connection, list(found))
-    return {payment: amount for payment, amount in found.items() if payment not in disputed}, row[1]
+    return {payment: amount for payment, amount in found.items() if payment not in disputed}
 
 
 def _said(detail: Mapping[str, Any]) -> dict[str, Any]:

@@ -133,6 +133,7 @@ def _sweeps() -> dict[str, list[Question]]:
         ],
         "refund.lock_batch": [asked(1, batch_id=PAST_BATCH, practice_id=PRACTICE)],
         "refund.refundable": [asked(IN_A_BATCH, batch_id=PAST_BATCH, states=["settled", "surplus"])],
+        "refund.unapproved": [asked(IN_A_BATCH, batch_id=PAST_BATCH, states=["refunding", "refunded"])],
         "refund.of_payment": [asked(1, payment_id=QUEUED[0], practice_id=PRACTICE)],
         "resolutions.listed": [
             asked(len(IN_REVIEW), practice=None),
@@ -238,6 +239,7 @@ def _requests() -> dict[str, list[Question]]:
                 payment_id=None,
                 payments=[UUID(int=1), UUID(int=2)],
                 total_minor=10_000,
+                before_minor=0,
                 reason="x",
                 by="person-1",
             )

@@ -1,5 +1,6 @@
 """Refunds with a reason, and above the practice's limit with a second person; over HTTP and in the console."""
 
+import asyncio
 import csv
 import io
 from typing import Any
@@ -117,6 +118,73 @@ def test_above_the_limit_nothing_is_sent_until_another_person_approves(url: str)
             "SELECT actor, action FROM audit_entry WHERE action ~ 'refund' AND action !~ 'viewed' ORDER BY id"
         )
         assert entries == [("pat", "payment.refund_requested")] * 2 + [("lee", "refund_approval.approved")]
+
+    with_console(url, story)
+
+
+def test_what_one_batch_refunds_counts_together_however_it_is_asked_for(url: str) -> None:
+    async def story(console: Console) -> None:
+        first, second, third = await settled(console, limit_minor=300)
+        pat, lee = await console.person(), await console.person(subject="lee")
+        for payment in (first, second):
+            reply = await pat.post(f"/console/payments/{payment}/refund")
+            assert reply.headers["Location"] == f"/console/payments/{payment}"
+        said = "Together with $3.00 that this batch refunded without approval, it is above your practice"
+        for dialog in (f"/console/payments/{third}/refund", "/console/batches/BP-1001/refund"):
+            body = (await pat.get(dialog)).body
+            assert said in body
+            assert "Send for approval" in body
+        page = (await pat.post(f"/console/payments/{third}/refund")).headers["Location"]
+        assert await states(console) == ["refunding", "refunding", "settled"]
+        shown = (await lee.get(page)).body
+        assert "Together with $3.00 that batch BP-1001 refunded without approval" in shown
+        assert "<dt>Above it by</dt><dd>$3.00</dd>" in shown
+        assert (await approve(lee, page)).status == 303
+        assert await states(console) == ["refunding"] * 3
+
+    with_console(url, story)
+
+
+def test_a_refund_that_was_refused_or_approved_counts_no_more(url: str) -> None:
+    async def story(console: Console) -> None:
+        first, second, third = await settled(console, limit_minor=250)
+        pat, lee = await console.person(), await console.person(subject="lee")
+        page = (await pat.post(f"/console/payments/{third}/refund")).headers["Location"]
+        assert (await approve(lee, page)).status == 303
+        assert (await pat.post(f"/console/payments/{second}/refund")).headers["Location"].endswith(str(second))
+        assert "Send for approval" in (await pat.get(f"/console/payments/{first}/refund")).body
+        await console.sql("UPDATE payment SET state = 'settled', next_check_at = NULL WHERE id = %s", second)
+        assert (await pat.post(f"/console/payments/{first}/refund")).headers["Location"].endswith(str(first))
+        assert await states(console) == ["refunding", "settled", "refunding"]
+
+    with_console(url, story)
+
+
+def test_of_two_refunds_of_a_batch_at_once_that_are_together_above_the_limit_one_waits(url: str) -> None:
+    async def story(console: Console) -> None:
+        _, second, third = await settled(console, limit_minor=300)
+        pat = await console.person()
+        replies = await asyncio.gather(*(pat.post(f"/console/payments/{one}/refund") for one in (second, third)))
+        assert sum("/approvals/" in reply.headers["Location"] for reply in replies) == 1
+        assert sorted(await states(console)) == ["refunding", "settled", "settled"]
+
+    with_console(url, story)
+
+
+def test_who_sees_own_clients_only_learns_no_amount_of_others(url: str) -> None:
+    async def story(console: Console) -> None:
+        first, second, third = await settled(console, limit_minor=300)
+        doctor = await console.person(
+            subject="dr1", permissions=("billing", "billing:refund", "own_clients"), clinician="oak-dr1"
+        )
+        pat = await console.person()
+        for payment in (first, second):
+            await pat.post(f"/console/payments/{payment}/refund")
+        page = (await doctor.post(f"/console/payments/{third}/refund")).headers["Location"]
+        shown = (await doctor.get(page)).body
+        assert "refund limit of $3.00" in shown
+        assert "Together with" not in shown
+        assert "Above it by" not in shown
 
     with_console(url, story)
 
@@ -253,6 +321,11 @@ def test_the_interface_refunds_a_batch_with_its_limit(url: str) -> None:
         control = {"control": {"count": 3, "total_minor": 600}}
         changed = await second_person(caller).post(f"/v1/refund-approvals/{again}/approve", control)
         assert (changed.status, changed.body["code"]) == (409, "refund_changed")
+        rest = await caller.post("/v1/batches/BP-1001/refund", {"reason": REASON})
+        assert rest.body["results"] == {"already_asked": 1, "needs_approval": 2}, "one alone and then the rest is all"
+        [waits] = (await second_person(caller).get("/v1/refund-approvals")).body["items"]
+        assert (waits["total_minor"], waits["before_minor"], waits["limit_minor"]) == (500, 100, 599)
+        await caller.sql("UPDATE practice SET refund_limit_minor = 600")
         rest = await caller.post("/v1/batches/BP-1001/refund", {"reason": REASON})
         assert rest.body["results"] == {"already_asked": 1, "refunding": 2}
 

@@ -400,17 +400,25 @@ REMOVALS: Final = (
     Removal(
         "refund above the limit: nothing is asked before a second person",
         "shared/store/refunds.py",
-        "        if decided.step and limit_minor is not None and amount_minor > limit_minor:\n",
-        "        if decided.step and limit_minor is not None and amount_minor < 0:\n",
+        "        if decided.step and limit.is_passed_by(amount_minor):\n",
+        "        if decided.step and limit.is_passed_by(-limit.before_minor):\n",
         "tests/integration/test_refund_approvals.py"
         "::test_above_the_limit_nothing_is_sent_until_another_person_approves",
     ),
     Removal(
         "refund of a batch above the limit: nothing is asked before a second person",
         "shared/store/refunds.py",
-        "        if limit_minor is not None and total_minor > limit_minor:\n",
-        "        if limit_minor is not None and total_minor < 0:\n",
+        "        if limit.is_passed_by(total_minor):\n",
+        "        if limit.is_passed_by(-limit.before_minor):\n",
         "tests/integration/test_refund_approvals.py::test_the_interface_refunds_a_batch_with_its_limit",
+    ),
+    Removal(
+        "refund limit: what a batch refunds counts together, however it is asked for",
+        "shared/store/refunds.py",
+        "self.before_minor + amount_minor > self.limit_minor",
+        "amount_minor > self.limit_minor",
+        "tests/integration/test_refund_approvals.py"
+        "::test_what_one_batch_refunds_counts_together_however_it_is_asked_for",
     ),
     Removal(
         "void of a batch: no more than was shown",

@@ -1,6 +1,6 @@
 """Refund a batch or a payment: first what will and will not happen, with exact numbers; the POST carries them back."""
 
-from typing import Annotated, Final
+from typing import Annotated, Final, NamedTuple
 from uuid import UUID
 
 from fastapi import APIRouter, Form, Request
@@ -96,9 +96,18 @@ def _asked(approval: UUID | None, path: str) -> Response:
     return RedirectResponse(f"/console/approvals/refunds/{approval}" if approval else path, status_code=303)
 
 
-def is_above(member: Member, amount_minor: int) -> bool:
-    """Whether a refund of so much needs a second person."""
-    return member.refund_limit_minor is not None and amount_minor > member.refund_limit_minor
+class Limited(NamedTuple):
+    """Whether a refund needs a second person; `before_minor` is what its batch refunded without one and counts too."""
+
+    above: bool
+    before_minor: int
+
+
+async def limited(connection: Connection, member: Member, batch_id: UUID, amount_minor: int) -> Limited:
+    if member.refund_limit_minor is None:
+        return Limited(above=False, before_minor=0)
+    before_minor = await refunds.asked_without_approval(connection, batch_id=batch_id)
+    return Limited(above=before_minor + amount_minor > member.refund_limit_minor, before_minor=before_minor)
 
 
 def _over(parts: list[Part], *states: State) -> Effect:
@@ -116,8 +125,9 @@ async def _parts(connection: Connection, member: Member, batch: str) -> tuple[Ba
 async def _batch_dialog(request: Request, batch: str, member: Member, pool: Pool, *, status: int) -> Response:
     async with seeing(pool, member.scope) as connection:
         found, parts = await _parts(connection, member, batch)
+        settled = _over(parts, *REFUNDABLE)
+        limit = await limited(connection, member, found.id, settled.amount_minor)
         shell = await pages.shell(connection, member)
-    settled = _over(parts, *REFUNDABLE)
     return pages.page(
         request,
         "refund_batch.html",
@@ -127,7 +137,7 @@ async def _batch_dialog(request: Request, batch: str, member: Member, pool: Pool
         changed=status == 409,
         batch=found,
         settled=settled,
-        above=is_above(member, settled.amount_minor),
+        limit=limit,
         not_settled=_over(parts, *_NOT_SETTLED),
         back=_over(parts, State.REFUNDED, State.REFUNDING, State.VOIDED),
     )
@@ -139,6 +149,7 @@ async def _payment_dialog(request: Request, payment: UUID, member: Member, pool:
         if row is None:
             raise not_found()
         await member.note_view(connection, "payment.viewed", batch_id=row.batch_id, payment_id=row.id)
+        limit = await limited(connection, member, row.batch_id, row.amount_minor)
         shell = await pages.shell(connection, member)
     return pages.page(
         request,
@@ -149,7 +160,7 @@ async def _payment_dialog(request: Request, payment: UUID, member: Member, pool:
         row=row,
         refundable=refundable(member, row),
         said=_why_not(row),
-        above=is_above(member, row.amount_minor),
+        limit=limit,
     )
 
 

@@ -14,7 +14,16 @@ FOR NO KEY UPDATE OF b;
 -- name: refundable
 SELECT id, amount_minor FROM payment WHERE batch_id = %(batch_id)s AND state = ANY (%(states)s) ORDER BY id;
 
+-- name: unapproved
+-- What this batch gives back without a second person, however many asked for it. What was refused or came back does not
+-- count: that money is with the practice.
+SELECT coalesce(sum(p.amount_minor), 0)::bigint
+FROM payment p
+CROSS JOIN LATERAL (
+  SELECT e.detail FROM payment_event e
+  WHERE e.payment_id = p.id AND e.event = 'request_refund' ORDER BY e.id DESC LIMIT 1
+) asked
+WHERE p.batch_id = %(batch_id)s AND p.state = ANY (%(states)s) AND asked.detail ->> 'approved_by' IS NULL;
+
 -- name: of_payment
-SELECT p.batch_id, p.amount_minor, pr.refund_limit_minor
-FROM payment p JOIN practice pr ON pr.id = p.practice_id
-WHERE p.id = %(payment_id)s AND p.practice_id = %(practice_id)s;
+SELECT batch_id, amount_minor FROM payment WHERE id = %(payment_id)s AND practice_id = %(practice_id)s;

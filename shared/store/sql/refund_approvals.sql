@@ -8,9 +8,9 @@ WITH open AS (
     AND a.payment_id IS NOT DISTINCT FROM %(payment_id)s::uuid AND a.payments = %(payments)s::uuid[]
 ), asked AS (
   INSERT INTO refund_approval (practice_id, batch_id, payment_id, payments, currency, total, total_minor, limit_minor,
-    refund_reason, requested_by, expires_at)
+    before_minor, refund_reason, requested_by, expires_at)
   SELECT b.practice_id, b.id, %(payment_id)s, %(payments)s::uuid[], b.currency, cardinality(%(payments)s::uuid[]),
-    %(total_minor)s, p.refund_limit_minor, %(reason)s, %(by)s,
+    %(total_minor)s, p.refund_limit_minor, %(before_minor)s, %(reason)s, %(by)s,
     -- The end of the practice's day, as for batches.
     (date_trunc('day', clock_timestamp() AT TIME ZONE p.timezone) + interval '1 day') AT TIME ZONE p.timezone
   FROM batch b JOIN practice p ON p.id = b.practice_id
@@ -21,7 +21,7 @@ SELECT id FROM open UNION ALL SELECT id FROM asked LIMIT 1;
 
 -- name: find
 SELECT a.id, a.practice_id, a.batch_id, b.number AS batch_number, a.payment_id, a.payments, a.currency, a.total,
-  a.total_minor, a.limit_minor, a.refund_reason, a.requested_by, a.requested_at, a.expires_at,
+  a.total_minor, a.limit_minor, a.before_minor, a.refund_reason, a.requested_by, a.requested_at, a.expires_at,
   a.expires_at < clock_timestamp() AS expired, a.decision, a.decided_by, a.decided_at, a.decision_reason
 FROM refund_approval a
 JOIN batch b ON b.id = a.batch_id
@@ -33,7 +33,7 @@ SELECT FROM refund_approval WHERE id = %(id)s FOR UPDATE;
 -- name: waiting
 -- Those that somebody can still decide, of the practice or of one batch.
 SELECT a.id, a.practice_id, a.batch_id, b.number AS batch_number, a.payment_id, a.payments, a.currency, a.total,
-  a.total_minor, a.limit_minor, a.refund_reason, a.requested_by, a.requested_at, a.expires_at,
+  a.total_minor, a.limit_minor, a.before_minor, a.refund_reason, a.requested_by, a.requested_at, a.expires_at,
   false AS expired, a.decision, a.decided_by, a.decided_at, a.decision_reason
 FROM refund_approval a
 JOIN batch b ON b.id = a.batch_id
