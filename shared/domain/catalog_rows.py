@@ -15,6 +15,7 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic_core import PydanticKnownError
 
 from shared.domain import money
 
@@ -56,9 +57,16 @@ def _day_or_none(text: object) -> object:
         return text
 
 
+def _minor(amount: object) -> object:
+    """Pydantic takes `25.00` for 25, which would charge 25 cents where somebody meant 25 dollars."""
+    if isinstance(amount, str) and "." in amount:
+        raise PydanticKnownError("int_parsing")
+    return amount
+
+
 Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_plain)]
 Currency = Annotated[str, AfterValidator(_currency)]
-Minor = Annotated[int, Field(ge=0, le=2**53 - 1)]
+Minor = Annotated[int, BeforeValidator(_minor), Field(ge=0, le=2**53 - 1)]
 Processor = Literal["vantage", "stripe"]
 
 
@@ -169,7 +177,7 @@ class SessionRow(Row):
     service_date: date
     clinician_id: Annotated[Name | None, BeforeValidator(_empty_is_none)]
     description: Name
-    amount_minor: Annotated[int, Field(ge=-(2**53 - 1), le=2**53 - 1)]
+    amount_minor: Annotated[int, BeforeValidator(_minor), Field(ge=-(2**53 - 1), le=2**53 - 1)]
 
 
 # In the order in which they refer to each other.

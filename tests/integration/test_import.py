@@ -52,7 +52,8 @@ def export() -> dict[str, Table]:
 def write(folder: Path, tables: dict[str, Table]) -> Path:
     for name, rows in tables.items():
         with (folder / f"{name}.csv").open("w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+            names = dict.fromkeys(name for row in rows for name in row)
+            writer = csv.DictWriter(file, fieldnames=list(names))
             writer.writeheader()
             writer.writerows(rows)
     return folder
@@ -141,11 +142,13 @@ BAD = [
     ("payment_methods", {"exp_month": ""}, "", "expiry"),
     ("payment_methods", {"processor": "paypal"}, "processor", "'vantage' or 'stripe'"),
     ("invoices", {"amount_due_minor": "12.50"}, "amount_due_minor", "integer"),
+    ("invoices", {"amount_due_minor": "90.00"}, "amount_due_minor", "integer"),
     ("invoices", {"amount_due_minor": "-1"}, "amount_due_minor", "greater than or equal to 0"),
     ("invoices", {"amount_due_minor": "12001"}, "amount_due_minor", "more than the total"),
     ("invoices", {"issued_on": "10/01/2026"}, "issued_on", "date"),
     ("invoices", {"client_id": "c9"}, "client_id", "no such client"),
     ("sessions", {"invoice_id": "i9"}, "invoice_id", "no such invoice"),
+    ("sessions", {"amount_minor": "70.00"}, "amount_minor", "integer"),
     ("sessions", {"service_date": "2026-02-30"}, "service_date", "date"),
 ]
 
