@@ -67,6 +67,12 @@ def _minor(amount: object) -> object:
 Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_plain)]
 Currency = Annotated[str, AfterValidator(_currency)]
 Minor = Annotated[int, BeforeValidator(_minor), Field(ge=0, le=2**53 - 1)]
+# Above it a second person decides. Nobody loses a limit by a push that does not know of it.
+Limit = Annotated[
+    Minor | None,
+    BeforeValidator(_empty_is_none),
+    Field(description="In minor units. Left out or empty: it stays as it is; 0: there is none."),
+]
 Processor = Literal["vantage", "stripe"]
 
 
@@ -95,6 +101,8 @@ class PracticeRow(Row):
     processor: Processor
     processor_account: Name
     enrolled: bool
+    approval_ceiling_minor: Limit = None
+    refund_limit_minor: Limit = None
 
 
 class ClinicianRow(Row):

@@ -257,7 +257,7 @@ def _requests() -> dict[str, list[Question]]:
 
 # Staged rows for each kind: some that are known, some with a change, some that are new.
 _STAGED: Final = {
-    "practice": "SELECT n, 'practice-' || n, 'Name', 'America/New_York', 'USD', 'vantage', 'account', true"
+    "practice": "SELECT n, 'practice-' || n, 'Name', 'America/New_York', 'USD', 'vantage', 'account', true, 1, 0"
     " FROM generate_series(1, 3) n",
     "clinician": "SELECT n, 'practice-1', 'clinician-' || n, 'Name' FROM generate_series(1, 8) n",
     "client": "SELECT n, 'practice-1', 'client-' || 980 + n, 'Name', NULL, 'clinician-1' FROM generate_series(1, 50) n",

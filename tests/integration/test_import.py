@@ -96,6 +96,25 @@ def test_a_folder_lands_once_and_again_changes_nothing(database_url: str, tmp_pa
     assert ask(database_url, "SELECT actor, action FROM audit_entry") == [("tester", "catalog.imported")]
 
 
+def test_a_practice_brings_its_limits_keeps_them_when_they_are_left_out_and_drops_them_at_0(
+    database_url: str, tmp_path: Path
+) -> None:
+    tables = export()
+    [practice] = tables["practices"]
+    steps: list[tuple[dict[str, str], tuple[int | None, int | None], int]] = [
+        ({"approval_ceiling_minor": "3000000", "refund_limit_minor": "50000"}, (3_000_000, 50_000), 0),
+        ({}, (3_000_000, 50_000), 0),
+        ({"approval_ceiling_minor": "", "refund_limit_minor": "60000"}, (3_000_000, 60_000), 1),
+        ({"approval_ceiling_minor": "0", "refund_limit_minor": "60000"}, (None, 60_000), 1),
+        ({"approval_ceiling_minor": "0", "refund_limit_minor": "60000"}, (None, 60_000), 0),
+    ]
+    for given, kept, changed in steps:
+        tables["practices"] = [{**practice, **given}]
+        assert totals(land(database_url, write(tmp_path, tables)))[1] == changed
+        [limits] = ask(database_url, "SELECT approval_ceiling_minor, refund_limit_minor FROM practice")
+        assert limits == kept
+
+
 def test_the_default_moves_between_methods_in_one_push_and_back(database_url: str, tmp_path: Path) -> None:
     tables = export()
     land(database_url, write(tmp_path, tables))
@@ -134,6 +153,8 @@ BAD = [
     ("practices", {"currency": "ZZZ"}, "currency", "no currency"),
     ("practices", {"processor": "paypal"}, "processor", "'vantage' or 'stripe'"),
     ("practices", {"enrolled": "maybe"}, "enrolled", "boolean"),
+    ("practices", {"approval_ceiling_minor": "300.00"}, "approval_ceiling_minor", "integer"),
+    ("practices", {"refund_limit_minor": "-1"}, "refund_limit_minor", "greater than or equal to 0"),
     ("clinicians", {"practice_id": "p9"}, "practice_id", "no such practice"),
     ("clients", {"clinician_id": "d9"}, "clinician_id", "no such clinician"),
     ("clients", {"name": ""}, "name", "at least 1 character"),

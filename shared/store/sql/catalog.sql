@@ -16,17 +16,29 @@ WHERE s.line = bad.line AND bad.line <> bad.other_line
 RETURNING s.line, 'duplicate_id' AS code, bad.other_line
 
 -- name: land_practice
-WITH landed AS (
-  INSERT INTO practice (external_id, name, timezone, currency, processor, processor_account, enrolled)
-  SELECT s.practice_id, s.name, s.timezone, s.currency, s.processor, s.processor_account, s.enrolled
+-- A limit that is left out stays as it is; 0 takes it away.
+WITH wanted AS (
+  SELECT s.practice_id, s.name, s.timezone, s.currency, s.processor, s.processor_account, s.enrolled,
+    nullif(coalesce(s.approval_ceiling_minor, t.approval_ceiling_minor), 0) AS approval_ceiling_minor,
+    nullif(coalesce(s.refund_limit_minor, t.refund_limit_minor), 0) AS refund_limit_minor
   FROM staged_practice s
   LEFT JOIN practice t ON t.external_id = s.practice_id
-  WHERE (t.name, t.timezone, t.currency, t.processor, t.processor_account, t.enrolled)
-    IS DISTINCT FROM (s.name, s.timezone, s.currency, s.processor, s.processor_account, s.enrolled)
+), landed AS (
+  INSERT INTO practice (external_id, name, timezone, currency, processor, processor_account, enrolled,
+    approval_ceiling_minor, refund_limit_minor)
+  SELECT s.practice_id, s.name, s.timezone, s.currency, s.processor, s.processor_account, s.enrolled,
+    s.approval_ceiling_minor, s.refund_limit_minor
+  FROM wanted s
+  LEFT JOIN practice t ON t.external_id = s.practice_id
+  WHERE (t.name, t.timezone, t.currency, t.processor, t.processor_account, t.enrolled, t.approval_ceiling_minor,
+      t.refund_limit_minor)
+    IS DISTINCT FROM (s.name, s.timezone, s.currency, s.processor, s.processor_account, s.enrolled,
+      s.approval_ceiling_minor, s.refund_limit_minor)
   ORDER BY t.id
   ON CONFLICT (external_id) DO UPDATE SET name = EXCLUDED.name, timezone = EXCLUDED.timezone,
     currency = EXCLUDED.currency, processor = EXCLUDED.processor, processor_account = EXCLUDED.processor_account,
-    enrolled = EXCLUDED.enrolled, updated_at = clock_timestamp()
+    enrolled = EXCLUDED.enrolled, approval_ceiling_minor = EXCLUDED.approval_ceiling_minor,
+    refund_limit_minor = EXCLUDED.refund_limit_minor, updated_at = clock_timestamp()
   RETURNING id AS practice_id, processor, processor_account, xmax = 0 AS added
 ), accounts AS (
   INSERT INTO merchant_account (processor, account)

@@ -2,7 +2,8 @@
 
 -- name: practice
 CREATE TEMPORARY TABLE staged_practice (line integer PRIMARY KEY, practice_id text, name text, timezone text,
-  currency text, processor text, processor_account text, enrolled boolean) ON COMMIT DROP
+  currency text, processor text, processor_account text, enrolled boolean, approval_ceiling_minor bigint,
+  refund_limit_minor bigint) ON COMMIT DROP
 
 -- name: clinician
 CREATE TEMPORARY TABLE staged_clinician (line integer PRIMARY KEY, practice_id text, clinician_id text, name text)
