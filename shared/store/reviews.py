@@ -92,3 +92,11 @@ async def resolved(connection: Connection, scope: Scope, *, before: UUID | None,
         parameters = {**scope.parameters(), "before_id": before, "limit": limit}
         await cursor.execute(_SQL["resolved"], parameters, prepare=False)
         return await cursor.fetchall()
+
+
+async def count_resolved(connection: Connection, scope: Scope, *, limit: int) -> int:
+    """How many cases are resolved, counted up to `limit`."""
+    parameters = {**scope.parameters(), "limit": limit}
+    row = await (await connection.execute(_SQL["count_resolved"], parameters, prepare=False)).fetchone()
+    assert row
+    return int(row[0])

@@ -72,6 +72,7 @@ def _lists() -> dict[str, list[Question]]:
         "report.attempts": [asked(3, payment_id=PAST_PAYMENT)],
         "reviews.waiting": [asked(len(IN_REVIEW) + 2, **SCOPE)],
         "reviews.cases": [asked(len(IN_REVIEW), **SCOPE, after_id=None, limit=PAGE)],
+        "reviews.count_resolved": [asked(50, **SCOPE, limit=50)],
         "reviews.resolved": [asked(PAGE, **SCOPE, before_id=None, limit=PAGE)],
         "invoices.page": [
             asked(

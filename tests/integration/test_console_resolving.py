@@ -76,6 +76,8 @@ def test_resolved_cases_stay_on_the_list_with_who_and_how_and_in_the_timeline(ur
         ):  # fmt: skip
             assert said in resolved
         assert "looked too early" not in resolved
+        for page in ("/console/review", "/console/review?show=resolved"):
+            assert 'Resolved <span class="n">1</span>' in (await pat.get(page)).body
         timeline = (await pat.get(f"/console/payments/{payment}")).body
         assert "Pat said: it was charged" in timeline
         assert "“seen in the portal” Transaction 4711. Taken today at" in timeline
@@ -83,7 +85,9 @@ def test_resolved_cases_stay_on_the_list_with_who_and_how_and_in_the_timeline(ur
         other = await console.person("elm")
         clinician = await console.person(subject="dr2", permissions=("billing", "own_clients"), clinician="oak-dr2")
         for stranger in (other, clinician):
-            assert "Nothing is resolved yet" in (await stranger.get("/console/review?show=resolved")).body
+            seen = (await stranger.get("/console/review?show=resolved")).body
+            assert "Nothing is resolved yet" in seen
+            assert 'Resolved <span class="n">0</span>' in seen
 
     with_console(url, story)
 
@@ -101,6 +105,7 @@ def test_the_resolved_list_has_pages_the_newest_first(url: str) -> None:
         first = (await pat.get("/console/review?show=resolved")).body
         assert first.index("note 1.") < first.index("note 20.")
         assert "note 21." not in first
+        assert 'Resolved <span class="n">21</span>' in first
         found = re.search(r'href="(/console/review\?show=resolved&amp;after=[^"]+)"', first)
         assert found
         second = (await pat.get(found[1].replace("&amp;", "&"))).body

@@ -15,6 +15,8 @@ from shared.store.scope import seeing
 
 router = APIRouter()
 _SIZE: Final = 20
+# Beyond it the number tells nobody more, and counting on would take longer every year.
+_MOST_COUNTED: Final = 1000
 
 
 @router.get("/review")
@@ -32,6 +34,7 @@ async def review_list(
             cases = await reviews.cases(connection, member.scope, after=after, limit=_SIZE + 1)
         else:
             resolved = await reviews.resolved(connection, member.scope, before=after, limit=_SIZE + 1)
+        resolved_count = await reviews.count_resolved(connection, member.scope, limit=_MOST_COUNTED + 1)
         shell = await pages.shell(connection, member)
         await member.note_view(connection, "review.viewed", rows=len(cases) + len(resolved))
     path = "/console/review" if show == "open" else "/console/review?show=resolved"
@@ -45,6 +48,8 @@ async def review_list(
         show=show,
         cases=cases[:_SIZE],
         resolved=resolved[:_SIZE],
+        resolved_count=min(resolved_count, _MOST_COUNTED),
+        more_resolved=resolved_count > _MOST_COUNTED,
         following=more,
         previous=path if after else None,
     )

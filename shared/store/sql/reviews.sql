@@ -54,3 +54,17 @@ WHERE r.answered_at IS NOT NULL AND r.refusal IS NULL
     SELECT o.answered_at, o.id FROM resolution o WHERE o.id = %(before_id)s))
 ORDER BY r.answered_at DESC, r.id DESC
 LIMIT %(limit)s
+
+-- name: count_resolved
+-- No further than a person takes in.
+SELECT count(*) FROM (
+  SELECT FROM resolution r
+  CROSS JOIN LATERAL (
+    SELECT client_id FROM payment o WHERE o.id = r.payment_id AND o.practice_id = %(practice_id)s OFFSET 0
+  ) p
+  CROSS JOIN LATERAL (SELECT clinician_id FROM client o WHERE o.id = p.client_id OFFSET 0) c
+  WHERE r.answered_at IS NOT NULL AND r.refusal IS NULL
+    AND (%(clinician_id)s::uuid IS NULL OR c.clinician_id = %(clinician_id)s)
+  ORDER BY r.answered_at DESC, r.id DESC
+  LIMIT %(limit)s
+) counted
