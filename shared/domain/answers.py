@@ -16,7 +16,7 @@ class Approved:
 
     processor_ref: str
     history_ref: str | None = None
-    authorization_code: str | None = None
+    approval_code: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,6 +155,7 @@ class Sighting:
     history_ref: str | None
     amount_minor: int
     decline: Decline | None = None
+    approval_code: str | None = None
     detail: str = ""
 
 

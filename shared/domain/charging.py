@@ -33,7 +33,12 @@ def answered(payment: Payment, attempt: Attempt, answer: ChargeAnswer, *, token:
     mine = payment.claim_token == token and payment.current_attempt == attempt.id
     match answer:
         case Approved():
-            money = Money(settled=False, processor_ref=answer.processor_ref, history_ref=answer.history_ref)
+            money = Money(
+                settled=False,
+                processor_ref=answer.processor_ref,
+                history_ref=answer.history_ref,
+                approval_code=answer.approval_code,
+            )
             return money_taken(payment, attempt, money, now=now)
         case Settled():
             money = Money(settled=True, processor_ref=answer.processor_ref, history_ref=answer.history_ref)

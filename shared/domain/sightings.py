@@ -24,6 +24,7 @@ def seen(payment: Payment, attempt: Attempt, sighting: Sighting, *, unchanged: b
                 settled=sighting.seen is Seen.SETTLED,
                 processor_ref=sighting.processor_ref,
                 history_ref=sighting.history_ref,
+                approval_code=sighting.approval_code,
             )
             return money_taken(payment, attempt, money, now=now)
         case Seen.PROCESSING:

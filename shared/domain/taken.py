@@ -11,6 +11,7 @@ from shared.domain.reviewing import also, review
 from shared.domain.snapshot import RELEASED, Attempt, Finding, Payment, Step, step
 
 OPEN = (State.SENDING, State.UNKNOWN)
+_PAID = ("approved", "settled")
 _NOTHING_TAKEN = (State.QUEUED, *NEVER_CHARGED)
 
 
@@ -21,6 +22,7 @@ class Money:
     settled: bool
     processor_ref: str
     history_ref: str | None
+    approval_code: str | None = None
 
 
 def money_taken(payment: Payment, attempt: Attempt, money: Money, *, now: datetime) -> Step | None:
@@ -29,6 +31,8 @@ def money_taken(payment: Payment, attempt: Attempt, money: Money, *, now: dateti
         outcome="settled" if money.settled else "approved",
         processor_ref=money.processor_ref,
         history_ref=money.history_ref or attempt.history_ref,
+        # What an earlier send was answered with is no approval's code.
+        outcome_code=money.approval_code or (attempt.outcome_code if attempt.outcome in _PAID else None),
         open_sends=0,
         finished_at=attempt.finished_at or now,
     )

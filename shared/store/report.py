@@ -103,6 +103,11 @@ class TimelineAttempt:
     first_send_at: datetime
     finished_at: datetime | None
 
+    @property
+    def approval_code(self) -> str | None:
+        """The bank's, where the processor told it; it is how a client's bank finds the charge."""
+        return self.outcome_code if self.kind == "charge" and self.outcome in {"approved", "settled"} else None
+
 
 @dataclass(frozen=True, slots=True)
 class TimelineWord:

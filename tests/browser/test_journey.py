@@ -154,6 +154,7 @@ def void_one(marta: Person, number: str) -> None:
 
     eventually(voided, within_s=60, what="the processor voids the payment")
     expect(page.locator(".time")).to_contain_text("By Marta Reyes.")
+    expect(page.locator(".time")).to_contain_text("Approval A11111. The client was charged once.")
     marta.look("payment")
     page.get_by_role("link", name="Batch BP-1001").click()
     expect(page.locator(".totals")).to_contain_text("1 payment")

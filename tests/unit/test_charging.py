@@ -88,6 +88,25 @@ def test_the_owners_answer_decides(given_answer: ChargeAnswer, target: State) ->
         assert after.lease_until is None
 
 
+def test_the_code_of_an_approval_is_kept_and_the_code_of_a_lost_answer_is_not_taken_for_one() -> None:
+    coded = Approved(processor_ref="ref-new", approval_code="A11442")
+    taken = [
+        answer(a_payment(State.SENDING), coded),
+        answer(a_payment(State.SENDING), APPROVED, outcome_code="timeout"),
+        look(a_payment(State.APPROVED), Seen.SETTLED, outcome="approved", outcome_code="A11442"),
+        sightings.seen(
+            a_payment(State.UNKNOWN), a_charge(a_payment(State.UNKNOWN), outcome_code="timeout"),
+            sighting(Seen.APPROVED, approval_code="A11442"), unchanged=True, now=NOW,
+        ),
+    ]  # fmt: skip
+    assert [step.attempt.outcome_code for step in taken if step and step.attempt] == [
+        "A11442",
+        None,
+        "A11442",
+        "A11442",
+    ]
+
+
 def test_trace_1_a_refused_resend_does_not_close_the_attempt() -> None:
     resent = a_payment(State.SENDING)
     step = answer(resent, REFUSED, open_sends=2, sends=2)

@@ -22,11 +22,11 @@ class _Words(NamedTuple):
     more: str = ""
 
 
-# `{processor}` and `{amount}` are filled in.
+# `{processor}`, `{amount}` and `{approval}`, where the processor gave a code, are filled in.
 _WORDS: Final = {
     Event.CLAIM: _Words("Sent to {processor}", "send", "info", "Invoice and card were checked again just before."),
     Event.RESEND: _Words("Sent to {processor} again", "send", "info", "Under the same key: it cannot charge twice."),
-    Event.APPROVE: _Words("Approved", "tick-ring", "ok", "{amount}. The client was charged once."),
+    Event.APPROVE: _Words("Approved", "tick-ring", "ok", "{amount}.{approval} The client was charged once."),
     Event.SETTLE: _Words("Settled", "tick-disc", "ok", "{amount} is on its way to the practice."),
     Event.PROCESS: _Words("The bank is processing it", "clock", "info", "The outcome comes later."),
     Event.DECLINE: _Words("Declined", "cross-ring", "bad"),
@@ -86,7 +86,7 @@ def entries(
             tone="",
             more=f"By {shell.name(row.submitted_by)}. Amount and card were frozen.",
         ),
-        *(_entry(row, event, formats, shell) for event in events),
+        *(_entry(row, event, attempts, formats, shell) for event in events),
         *(_word(word, formats, shell) for word in words),
     ]
     said = sorted(happened, key=attrgetter("at"))
@@ -95,11 +95,17 @@ def entries(
     return said
 
 
-def _entry(row: ReportRow, event: TimelineEvent, formats: Formats, shell: Shell) -> Entry:
+def _entry(
+    row: ReportRow, event: TimelineEvent, attempts: list[TimelineAttempt], formats: Formats, shell: Shell
+) -> Entry:
     words = _WORDS[Event(event.event)]
+    made = (event.detail or {}).get("attempt")
     filled = {
         "processor": PROCESSOR_NAMES[row.processor],
         "amount": formats.money(row.amount_minor, row.currency),
+        "approval": "".join(
+            f" Approval {one.approval_code}." for one in attempts if one.n == made and one.approval_code
+        ),
     }
     more = [words.more.format(**filled)] if words.more else []
     if event.event in {Event.DECLINE, Event.SKIP, Event.NOT_EXECUTED} and event.to_state == row.state:

@@ -121,6 +121,7 @@ VOIDED = approval(transaction={**_NO_FEES, "TransactionHistoryId": "0", "Authori
 
 _ROW = (
     "<XMLTrans><transType>34</transType><transNum>{number}</transNum><amount>{amount}</amount><invNum>{invoice}</invNum>"
+    "<authCode>{approval}</authCode>"
     "<txnStatus>{status}</txnStatus><returnCode>{code}</returnCode>"
     "<initialTransactionResult>{first}</initialTransactionResult><status>00</status></XMLTrans>"
 )
@@ -128,7 +129,7 @@ _ROW = (
 
 def search_row(**changes: str) -> str:
     usual = {"number": "529", "amount": "12500", "invoice": ORDER.reference, "status": "CCDebitSettled", "code": "0"}
-    return _ROW.format(**{**usual, "first": "SUCCESS", **changes})
+    return _ROW.format(**{**usual, "first": "SUCCESS", "approval": "", **changes})
 
 
 def search_of(*rows: str, prefix: str = "") -> bytes:

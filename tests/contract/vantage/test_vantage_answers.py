@@ -76,7 +76,7 @@ def test_no_code_stands_in_two_tables() -> None:
 
 
 def test_two_zeros_and_a_whole_transaction_are_money() -> None:
-    expected = Approved(processor_ref="528", history_ref="7911897", authorization_code="A11111")
+    expected = Approved(processor_ref="528", history_ref="7911897", approval_code="A11111")
     assert answered("charge", approval()) == expected
     assert answered("charge", approval(transaction={"GrossAmt": None})) == expected
 

@@ -42,6 +42,11 @@ def test_a_search_row_stands_as_the_table_says(changes: dict[str, str], seen: Se
     assert found.sighting.seen is seen
 
 
+@pytest.mark.parametrize(("approval", "code"), [("A11442", "A11442"), ("", None)])
+def test_a_search_row_tells_the_code_of_its_approval(approval: str, code: str | None) -> None:
+    assert search(search_row(approval=approval)).sighting.approval_code == code
+
+
 def test_of_several_charges_the_one_that_took_money_is_shown() -> None:
     declined = search_row(number="530", status="CCDebitDeclined", code="51", first="Failure")
     found = search(declined, search_row(number="531"), search_row(number="532", status="CCDebitVoided"))

@@ -51,10 +51,10 @@ ANOTHER_WORD: Final = Unknown(code="contradiction", detail="success codes around
 UNREADABLE: Final = Unknown(code="shape", detail="a result object without a readable code")
 NO_RESULT: Final = "no result object in the answer"
 LATER: Final = "an earlier send of ours exists: look it up"
-APPROVED: Final = Approved(processor_ref="528", history_ref="9", authorization_code="A1")
+APPROVED: Final = Approved(processor_ref="528", history_ref="9", approval_code="A1")
 FUNDS: Final = Decline(code=NeutralCode.INSUFFICIENT_FUNDS, raw_code="51")
 SHORT: Final = Decline(code=NeutralCode.INSUFFICIENT_FUNDS, raw_code="051")
-WITHOUT_CODE: Final = Approved(processor_ref="528", history_ref="9", authorization_code=None)
+WITHOUT_CODE: Final = Approved(processor_ref="528", history_ref="9", approval_code=None)
 
 
 @pytest.mark.parametrize(

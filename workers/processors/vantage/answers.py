@@ -125,7 +125,7 @@ def _approved(transaction: dict[str, Any] | None, amount_minor: int) -> Approved
         return Unknown(code="contradiction", detail="success for another amount")
     authorization = transaction.get("AuthorizationCode")
     code = authorization if isinstance(authorization, str) and authorization else None
-    return Approved(processor_ref=number, history_ref=history, authorization_code=code)
+    return Approved(processor_ref=number, history_ref=history, approval_code=code)
 
 
 def _read(answer: Answer | Trouble, key: str = "Transaction") -> _Verdict | NotExecuted | Unknown:

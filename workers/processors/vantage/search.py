@@ -79,6 +79,7 @@ class _Row:
     status: str
     return_code: int | None
     raw_code: str
+    approval_code: str
     succeeded: bool
 
 
@@ -95,6 +96,7 @@ def _shown(row: ET.Element) -> _Row | None:
         status=_text(row, "txnStatus"),
         return_code=whole_number(raw_code),
         raw_code=raw_code,
+        approval_code=_text(row, "authCode"),
         succeeded=_text(row, "initialTransactionResult").lower() == "success",
     )
 
@@ -114,6 +116,7 @@ def _sighting(row: _Row, credits_minor: int) -> Sighting:
         history_ref=None,
         amount_minor=row.amount_minor,
         decline=decline,
+        approval_code=row.approval_code or None,
         detail=f"{row.status}, code {row.raw_code or 'none'}, money back {credits_minor}",
     )
 

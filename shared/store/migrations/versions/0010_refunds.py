@@ -1,4 +1,4 @@
-"""The refund limit counts what a batch gives back together."""
+"""The refund limit counts what a batch gives back together; charges keep the code of their approval."""
 
 from contextlib import closing
 from pathlib import Path
