@@ -101,6 +101,29 @@ def test_the_history_says_that_the_processor_is_paused_and_goes_on_by_itself(
     lee.look("history-paused")
 
 
+def test_without_a_stream_the_history_is_asked_for_every_ten_seconds_until_there_is_one(
+    connection: builders.Connection, paused: builders.Submitted, person: Callable[..., Person]
+) -> None:
+    practice, number = practice_of(connection, paused)
+    lee = person("lee", practice=practice, name="Lee")
+    lee.page.clock.install()
+    page = lee.sign_in().go("/review")
+    page.route("**/batches/live**", lambda route: route.fulfill(status=503, body=""))
+    lee.go("/batches")
+    row = page.locator(f"#BP-{number}")
+    expect(row).to_contain_text("Charging at Vantage is paused")
+    expect(page.locator("#poll[hx-trigger='every 10s']")).to_have_count(1)
+    row.get_by_role("link", name="Void…").focus()
+    connection.execute("DELETE FROM processor_pause")
+    page.clock.fast_forward("00:11")
+    expect(row).not_to_contain_text("Charging at Vantage is paused")
+    assert lee.focused().startswith("Void…"), "what holds the focus is left alone"
+    page.unroute("**/batches/live**")
+    page.clock.fast_forward("02:00")
+    expect(page.locator("#poll[hx-trigger='never']")).to_have_count(1)
+    lee.complaints.clear()  # htmx's own words about the cut
+
+
 def test_on_paper_there_is_the_report_and_nothing_to_press(
     connection: builders.Connection, paused: builders.Submitted, person: Callable[..., Person]
 ) -> None:

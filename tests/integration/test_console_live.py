@@ -63,7 +63,7 @@ async def listening(visitor: Visitor, query: str = "") -> AsyncIterator[Stream]:
 
 
 async def decline(console: Console, number: str) -> None:
-    """Take a payment to its end, and let the aggregator count."""
+    """Take a payment to its end."""
     await console.sql(
         "UPDATE payment SET state = 'sending', claim_token = gen_random_uuid(), lease_until = now() WHERE number = %s",
         number,
@@ -73,6 +73,11 @@ async def decline(console: Console, number: str) -> None:
         " reason_code = 'insufficient_funds' WHERE number = %s",
         number,
     )
+    await count(console, number)
+
+
+async def count(console: Console, number: str) -> None:
+    """What the aggregator does."""
     async with open_pool(console.caller.database_url, process="test", most=1) as pool:
         [(batch,)] = await console.sql("SELECT batch_id FROM payment WHERE number = %s", number)
         await recompute(pool, [batch], actor="test")
@@ -110,8 +115,61 @@ def test_the_totals_and_tabs_of_an_open_report_follow_and_nothing_of_other_batch
             await stream.until("BP-1001.n-attention", "1")
             await stream.until("BP-1001.totals", "$2.00")
             await decline(console, "100002")
-            await stream.until("say", "Batch BP-1001 is finished. 0 approved, $0.00. 2 declined, $3.00.")
+            await stream.until("say", "Batch BP-1001 is finished. 0 approved, $0.00. 2 declined.")
             assert not any(name.startswith("BP-1002") for name in stream.heard)
+
+    with_console(url, story)
+
+
+def test_the_start_is_said_to_who_submitted_and_to_nobody_else(url: str) -> None:
+    async def story(console: Console) -> None:
+        pat, lee = await console.person(), await console.person(subject="lee")
+        await submit(pat, await draft_with(pat, ["INV-1", "INV-2"]))
+        async with listening(pat) as stream, listening(lee) as other:
+            await stream.until("say", "Batch BP-1001 is being charged: 2 payments, $3.00.")
+            await other.until("beat", "")
+            assert "say" not in other.heard
+
+    with_console(url, story)
+
+
+def test_the_first_problem_is_said_and_the_end_counts_what_is_being_checked(url: str) -> None:
+    async def story(console: Console) -> None:
+        pat = await console.person()
+        await submit(pat, await draft_with(pat, ["INV-1", "INV-2", "INV-3"]))
+        [(first,)] = await console.sql("SELECT id FROM payment WHERE number = '100001'")
+        with psycopg.connect(console.caller.database_url) as connection:
+            builders.paid(connection, first, "approved")
+        await count(console, "100001")
+        async with listening(pat) as stream:
+            await stream.until("BP-1001.progress", "1 of 3")
+            assert "say" not in stream.heard, "it had begun before"
+            await decline(console, "100002")
+            await stream.until(
+                "say", "Batch BP-1001 has its first problem: 1 declined, $2.00. Not enough money or credit."
+            )
+            await lost_track(console, "100003", 1)
+            await stream.until("say", "Batch BP-1001 is finished. 1 approved, $1.00. 1 declined, 1 being checked.")
+
+    with_console(url, story)
+
+
+def test_who_has_no_live_updates_can_ask_for_the_cells_as_they_are_now(url: str) -> None:
+    async def story(console: Console) -> None:
+        pat, other = await console.person(), await console.person("elm")
+        await submit(pat, await draft_with(pat, ["INV-1", "INV-2"]))
+        await submit(pat, await draft_with(pat, ["INV-4"]))
+        asked = "/console/batches/cells?batch=BP-1001&batch=BP-7777&batch=x"
+        before = await console.sql("SELECT seen_at FROM console_session ORDER BY 1")
+        cells = await pat.get(asked)
+        assert cells.status == 200
+        assert '<template data-cell="BP-1001.progress">' in cells.body
+        assert "0 of 2" in cells.body
+        assert "BP-1002" not in cells.body
+        assert "BP-1001.totals" not in cells.body
+        assert "BP-1001.totals" in (await pat.get(f"{asked}&report=true")).body
+        assert "BP-1001" not in (await other.get(asked)).body
+        assert await console.sql("SELECT seen_at FROM console_session ORDER BY 1") == before, "it is no activity"
 
     with_console(url, story)
 

@@ -334,8 +334,8 @@ def test_a_body_that_is_too_long_is_refused_with_nothing_done(url: str) -> None:
 
 # Pages that show nobody's data: no client, no amount of a client.
 NO_CLIENTS: Final = {
-    "/console/", "/console/batches", "/console/batches/live", "/console/new", "/console/numbers",
-    "/console/drafts/{draft_id}/number", "/console/approvals", "/console/batches/{batch}/void",
+    "/console/", "/console/batches", "/console/batches/live", "/console/batches/cells", "/console/new",
+    "/console/numbers", "/console/drafts/{draft_id}/number", "/console/approvals", "/console/batches/{batch}/void",
     "/console/batches/{batch}/refund",
 }  # fmt: skip
 

@@ -7,12 +7,12 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
 import structlog
 from fastapi import APIRouter, Query, Request
-from fastapi.responses import StreamingResponse
+from fastapi.responses import HTMLResponse, StreamingResponse
 from psycopg import OperationalError
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
@@ -37,6 +37,10 @@ _LONGEST_PAUSE_S: Final = 10.0
 _HEARTBEAT_S: Final = 15.0
 _MOST_BATCHES: Final = 50
 _SAY_EVERY_S: Final = 30.0
+# The stages of a batch after its quarters.
+_NOTHING_WAITS: Final = 4
+_OVER: Final = 5
+News = Literal["start", "problem", "progress", "end", "outage"]
 _log = structlog.get_logger()
 
 
@@ -51,6 +55,23 @@ async def live(
     )
 
 
+@router.get("/batches/cells")
+async def cells(
+    member: Watching,
+    pool: Pool,
+    batch: Annotated[list[Annotated[str, Query(max_length=40)]], Query(max_length=_MOST_BATCHES)],
+    *,
+    of_report: Annotated[bool, Query(alias="report")] = False,
+) -> HTMLResponse:
+    """The same cells as they are now, for a page whose stream does not come through; asking is no activity."""
+    numbers = {number for name in batch if (number := number_of(name)) is not None}
+    async with seeing(pool, member.scope) as connection:
+        found = [await batches.find(connection, member.scope, number=number) for number in sorted(numbers)]
+        lines = await history.lines(connection, member, [row for row in found if row], whole=of_report)
+    shown = {name: html for line in lines for name, html in _cells(line, member, of_report=of_report).items()}
+    return HTMLResponse(pages.fragment("cells.html", shown=shown))
+
+
 @dataclass(slots=True)
 class _Told:
     """What this connection was told, so that it hears only news. `only` is the number of the batch that is open."""
@@ -58,7 +79,8 @@ class _Told:
     only: int | None = None
     cells: dict[str, str] = field(default_factory=dict)
     watched: set[UUID] = field(default_factory=set)
-    quarters: dict[UUID, int] = field(default_factory=dict)
+    stages: dict[UUID, int] = field(default_factory=dict)
+    troubled: set[UUID] = field(default_factory=set)
     outages: set[UUID] = field(default_factory=set)
     said_at: float = 0.0
 
@@ -105,11 +127,7 @@ async def _news(connection: Connection, member: Member, told: _Told) -> list[tup
     rows = await _rows(connection, member, told)
     news: list[tuple[str, str]] = []
     for line in await history.lines(connection, member, rows, whole=told.only is not None):
-        cells = _cells(line, member)
-        if told.only is not None:
-            cells |= _report_cells(line, member)
-        for name, html in cells.items():
-            event = f"{line.number}.{name}"
+        for event, html in _cells(line, member, of_report=told.only is not None).items():
             if told.cells.get(event) != html:
                 told.cells[event] = html
                 news.append((event, html))
@@ -135,17 +153,14 @@ async def _posted_since(connection: Connection, member: Member, told: _Told, pen
     return [row for row in found if row is not None]
 
 
-def _cells(line: Line, member: Member) -> dict[str, str]:
-    return _split(pages.fragment("live.html", line=line, f=member.formats, member=member))
-
-
-def _report_cells(line: Line, member: Member) -> dict[str, str]:
-    counts, totals = report.tab_counts(line.parts), report.totals(line.parts)
-    return _split(pages.fragment("live_report.html", line=line, counts=counts, totals=totals, f=member.formats))
-
-
-def _split(html: str) -> dict[str, str]:
-    return {name: text.strip() for name, text in (part.split("\x1f", 1) for part in html.split("\x1e")[1:])}
+def _cells(line: Line, member: Member, *, of_report: bool) -> dict[str, str]:
+    """What is shown of a batch that changes, by the name of its place."""
+    html = pages.fragment("live.html", line=line, f=member.formats, member=member)
+    if of_report:
+        counts, totals = report.tab_counts(line.parts), report.totals(line.parts)
+        html += pages.fragment("live_report.html", line=line, counts=counts, totals=totals, f=member.formats)
+    parts = (part.split("\x1f", 1) for part in html.split("\x1e")[1:])
+    return {f"{line.number}.{name}": text.strip() for name, text in parts}
 
 
 def _say(line: Line, member: Member, told: _Told) -> list[str]:
@@ -156,18 +171,45 @@ def _say(line: Line, member: Member, told: _Told) -> list[str]:
         told.outages.discard(line.batch.id)
     elif line.batch.id not in told.outages:
         told.outages.add(line.batch.id)
-        return [_sentence(line, member)]
-    quarter = 4 if not line.running else 4 * line.finished // line.batch.total
-    before = told.quarters.get(line.batch.id)
-    if before is None or quarter <= before:
-        told.quarters.setdefault(line.batch.id, quarter)
-        return []
+        return [_sentence("outage", line, member)]
     now = time.monotonic()
-    if quarter < 4 and now - told.said_at < _SAY_EVERY_S:
+    news = _newest(line, told, quiet=now - told.said_at < _SAY_EVERY_S)
+    if news is None:
         return []
-    told.quarters[line.batch.id], told.said_at = quarter, now
-    return [_sentence(line, member)]
+    told.said_at = now
+    return [_sentence(news, line, member)]
 
 
-def _sentence(line: Line, member: Member) -> str:
-    return pages.fragment("say.html", line=line, f=member.formats).strip()
+def _newest(line: Line, told: _Told, *, quiet: bool) -> News | None:
+    """What to say of this batch now, and remember that it was said. The end is said however short the silence was."""
+    batch, stage = line.batch.id, _stage(line)
+    before = told.stages.get(batch)
+    if before is None:
+        told.stages[batch] = stage
+        told.troubled |= {batch} if line.problem_count else set()
+        return "start" if stage == 0 and not line.problem_count else None
+    if stage > before and stage >= _NOTHING_WAITS:
+        told.stages[batch] = stage
+        return "end"
+    if quiet:
+        return None
+    if line.problem_count and batch not in told.troubled:
+        told.troubled.add(batch)
+        return "problem"
+    if stage > before:
+        told.stages[batch] = stage
+        return "progress"
+    return None
+
+
+def _stage(line: Line) -> int:
+    """The quarters that are finished, up to three; then whether some are still being checked."""
+    if not line.running:
+        return _OVER
+    if line.checked and not line.waiting:
+        return _NOTHING_WAITS
+    return min(4 * line.finished // line.batch.total, _NOTHING_WAITS - 1)
+
+
+def _sentence(news: News, line: Line, member: Member) -> str:
+    return pages.fragment("say.html", news=news, line=line, f=member.formats).strip()

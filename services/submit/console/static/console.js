@@ -118,6 +118,7 @@ document.addEventListener("htmx:configRequest", (event) => {
 // --- A list that cannot be had: the page says why, instead of showing nothing.
 document.addEventListener("htmx:beforeSwap", (event) => {
   const answer = event.detail.xhr;
+  if (event.target.id === "poll") return;
   until({ get: (name) => answer.getResponseHeader(name) });
   if (document.querySelector("details.filters[open]")) {
     event.detail.serverResponse = event.detail.serverResponse.replace("<details class=\"filters", "<details open class=\"filters");
@@ -126,13 +127,14 @@ document.addEventListener("htmx:beforeSwap", (event) => {
   event.detail.shouldSwap = false;
   location.assign(answer.responseURL);
 });
-document.addEventListener("htmx:sendError", () => { byId("unreachable").hidden = false; });
+document.addEventListener("htmx:sendError", (event) => { byId("unreachable").hidden = event.target.id === "poll"; });
 document.addEventListener("htmx:afterOnLoad", () => { byId("unreachable").hidden = true; });
 
 // --- Lists: focus stays where htmx put it; what changed is said.
 document.addEventListener("htmx:afterSettle", (event) => {
   if (event.detail.target?.id !== "list" && event.target.id !== "list") return;
   mixed();
+  poll();
   say(document.querySelector("#list caption")?.textContent);
 });
 document.addEventListener("htmx:afterSwap", (event) => {
@@ -150,9 +152,39 @@ document.addEventListener("htmx:sseBeforeMessage", (event) => {
   heardAt = Date.now();
   if (event.target.contains(document.activeElement) && event.target !== document.body) event.preventDefault();
 });
+const beat = () => { heardAt = Date.now(); };
+const spoken = (event) => { beat(); say(event.data); };
 document.addEventListener("htmx:sseOpen", (event) => {
-  heardAt = Date.now();
-  event.detail.source.addEventListener("beat", () => { heardAt = Date.now(); });
+  beat();
+  failures = 0;
+  poll();
+  event.detail.source.addEventListener("beat", beat);
+  event.detail.source.addEventListener("say", spoken);
+});
+
+// --- After three failed connects the cells are asked for every 10 s, until the stream is there again.
+const FAILURES = 3;
+let failures = 0;
+const asked = new Map();
+function poll() {
+  const poller = byId("poll"), trigger = failures < FAILURES ? "never" : "every 10s";
+  if (!poller || poller.getAttribute("hx-trigger") === trigger) return;
+  poller.setAttribute("hx-trigger", trigger);
+  htmx.process(poller);
+}
+document.addEventListener("htmx:sseError", () => { failures += 1; poll(); });
+document.addEventListener("htmx:afterRequest", (event) => {
+  if (event.target.id !== "poll" || !event.detail.successful) return;
+  beat();
+  const answer = new DOMParser().parseFromString(event.detail.xhr.responseText, "text/html");
+  for (const { dataset: { cell }, innerHTML: html } of answer.querySelectorAll("template[data-cell]")) {
+    if (asked.get(cell) === html) continue;
+    for (const place of document.querySelectorAll(`[sse-swap="${cell}"]`)) {
+      if (place.contains(document.activeElement)) continue;
+      htmx.swap(place, html, { swapStyle: "innerHTML" });
+      asked.set(cell, html);
+    }
+  }
 });
 function live() {
   const lost = byId("live-lost");
