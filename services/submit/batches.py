@@ -1,16 +1,16 @@
 """Routes of batches: preview, submit, history, one batch and its report."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Header, Path, Query, Request, Response
 
 from schemas import http
 from services.submit import answers, refusals, submission
-from services.submit.caller import Biller, Pool
+from services.submit.caller import Biller, Caller, Pool
 from services.submit.cursors import next_cursor, order_of
 from services.submit.documented import problems
-from services.submit.problems import not_found
+from services.submit.problems import ProblemError, not_found
 from services.submit.submission import Accepted, BusyError, TooMany, Waits
 from shared.domain.batch import Posting
 from shared.store import batches, report
@@ -121,6 +121,19 @@ async def visible_batch(connection: Connection, scope: Scope, name: str) -> Batc
         found = await batches.find(connection, scope, batch_id=batch_id)
     if found is None:
         raise not_found()
+    return found
+
+
+async def whole_batch(pool: Pool, caller: Caller, name: str, *, to: Literal["void", "refund"]) -> Batch:
+    """This batch, for who wants to give all of it back. Raises the problem 403 for who sees own clients only."""
+    async with seeing(pool, caller.scope) as connection:
+        found = await visible_batch(connection, caller.scope, name)
+    if caller.scope.own_clients:
+        raise ProblemError(
+            403,
+            f"batch_{to}_not_allowed",
+            f"You see only your own clients, so you cannot {to} a whole batch. {to.title()} the payments one by one.",
+        )
     return found
 
 

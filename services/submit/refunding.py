@@ -28,11 +28,9 @@ async def approve(
 ) -> Decided | None:
     """Ask for the refunds as they were shown; None where the practice has none of this id. Again: the same answer."""
     async with pool.connection() as connection:
-        found = await _locked(connection, scope, approval_id)
-        if found is None:
-            return None
-        if found.requested_by == actor:
-            return Decided(outcome="own", approval=found)
+        found = await _locked(connection, scope, approval_id, actor=actor)
+        if not isinstance(found, RefundApproval):
+            return found
         if found.decision == "approved" and found.decided_by == actor:
             return Decided(outcome="approved", approval=found)
         if not found.open or (control.count, control.total_minor) != (found.total, found.total_minor):
@@ -46,21 +44,23 @@ async def send_back(
 ) -> Decided | None:
     """Decide that nothing is refunded; None where the practice has none of this id."""
     async with pool.connection() as connection:
-        found = await _locked(connection, scope, approval_id)
-        if found is None:
-            return None
-        if found.requested_by == actor:
-            return Decided(outcome="own", approval=found)
+        found = await _locked(connection, scope, approval_id, actor=actor)
+        if not isinstance(found, RefundApproval):
+            return found
         if not found.open:
             return Decided(outcome="closed", approval=found)
         return await _decide(connection, scope, found, "sent_back", actor=actor, source=source, reason=reason)
 
 
-async def _locked(connection: Connection, scope: Scope, approval_id: UUID) -> RefundApproval | None:
+async def _locked(
+    connection: Connection, scope: Scope, approval_id: UUID, *, actor: str
+) -> RefundApproval | Decided | None:
+    """What this person may decide; else the answer."""
     if await refund_approvals.find(connection, scope, approval_id=approval_id) is None:
         return None
     await refund_approvals.lock(connection, approval_id=approval_id)
-    return await refund_approvals.find(connection, scope, approval_id=approval_id)
+    found = await refund_approvals.find(connection, scope, approval_id=approval_id)
+    return Decided(outcome="own", approval=found) if found and found.requested_by == actor else found
 
 
 async def _decide(

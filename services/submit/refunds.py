@@ -6,12 +6,13 @@ from uuid import UUID
 from fastapi import APIRouter
 
 from schemas import http
-from services.submit.batches import BatchId, visible_batch
+from services.submit.batches import BatchId, whole_batch
 from services.submit.caller import Pool, Refunder
 from services.submit.documented import problems
+from services.submit.payments import visible_payment
 from services.submit.problems import ProblemError, not_found
 from shared.domain.refund_requests import RefundResult, words
-from shared.store import refunds, report
+from shared.store import refunds
 from shared.store.refunds import RefundAsked
 from shared.store.scope import seeing
 
@@ -26,14 +27,7 @@ async def refund_batch(
 
     Above the practice's refund limit nothing is sent yet: a second person approves or sends back.
     """
-    async with seeing(pool, caller.scope) as connection:
-        found = await visible_batch(connection, caller.scope, batch)
-    if caller.scope.own_clients:
-        raise ProblemError(
-            403,
-            "batch_refund_not_allowed",
-            "You see only your own clients, so you cannot refund a whole batch. Refund the payments one by one.",
-        )
+    found = await whole_batch(pool, caller, batch, to="refund")
     asked = await refunds.request_batch_refund(
         pool,
         practice_id=caller.scope.practice_id,
@@ -58,8 +52,7 @@ async def refund_payment(
     Above the practice's refund limit nothing is sent yet: a second person approves or sends back.
     """
     async with seeing(pool, caller.scope) as connection:
-        if await report.payment(connection, caller.scope, payment_id=payment) is None:
-            raise not_found()
+        await visible_payment(connection, caller.scope, payment)
     asked = await refunds.request_payment_refund(
         pool,
         practice_id=caller.scope.practice_id,

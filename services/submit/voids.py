@@ -7,12 +7,13 @@ from uuid import UUID
 from fastapi import APIRouter
 
 from schemas import http
-from services.submit.batches import BatchId, visible_batch
+from services.submit.batches import BatchId, whole_batch
 from services.submit.caller import Pool, Voider
 from services.submit.documented import problems
-from services.submit.problems import ProblemError, not_found
+from services.submit.payments import visible_payment
+from services.submit.problems import not_found
 from shared.domain.voiding import words
-from shared.store import report, voids
+from shared.store import voids
 from shared.store.scope import seeing
 from shared.store.voids import VoidAsked
 
@@ -22,14 +23,7 @@ router = APIRouter(prefix="/v1", tags=["voids"])
 @router.post("/batches/{batch}/void", status_code=202, responses=problems(404))
 async def void_batch(batch: BatchId, caller: Voider, pool: Pool) -> http.VoidAnswer:
     """Ask for a void of every payment of the batch that can still be voided. Asking again changes nothing more."""
-    async with seeing(pool, caller.scope) as connection:
-        found = await visible_batch(connection, caller.scope, batch)
-    if caller.scope.own_clients:
-        raise ProblemError(
-            403,
-            "batch_void_not_allowed",
-            "You see only your own clients, so you cannot void a whole batch. Void the payments one by one.",
-        )
+    found = await whole_batch(pool, caller, batch, to="void")
     asked = await voids.request_batch_void(
         pool,
         practice_id=caller.scope.practice_id,
@@ -46,8 +40,7 @@ async def void_batch(batch: BatchId, caller: Voider, pool: Pool) -> http.VoidAns
 async def void_payment(payment: UUID, caller: Voider, pool: Pool) -> http.VoidAnswer:
     """Ask for a void of one payment."""
     async with seeing(pool, caller.scope) as connection:
-        if await report.payment(connection, caller.scope, payment_id=payment) is None:
-            raise not_found()
+        await visible_payment(connection, caller.scope, payment)
     asked = await voids.request_payment_void(
         pool,
         practice_id=caller.scope.practice_id,

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+from uuid import UUID
 
 from fastapi import Request
 from fastapi.responses import HTMLResponse
@@ -11,8 +12,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from services.submit.console import words
 from services.submit.console.session import THEME_COOKIE, Member
 from services.submit.explain import batch_number
+from services.submit.payments import visible_payment
 from shared.domain.eligibility import PROCESSOR_NAMES
 from shared.store import reviews, sessions
+from shared.store.report import ReportRow
 from shared.store.reviews import Connection
 
 FOLDER: Final = Path(__file__).parent
@@ -52,6 +55,13 @@ async def shell(connection: Connection, member: Member) -> Shell:
         approvals=waiting.approvals,
         people=await sessions.people(connection, member.scope),
     )
+
+
+async def payment(connection: Connection, member: Member, payment_id: UUID) -> tuple[ReportRow, Shell]:
+    """One payment, whose view is noted, and the shell. Raises the problem 404 if the member sees nothing of it."""
+    row = await visible_payment(connection, member.scope, payment_id)
+    await member.note_view(connection, "payment.viewed", batch_id=row.batch_id, payment_id=row.id)
+    return row, await shell(connection, member)
 
 
 def fragment(template: str, **context: Any) -> str:

@@ -9,7 +9,6 @@ from services.submit.caller import Pool
 from services.submit.console import pages, timeline
 from services.submit.console.report import refundable, voidable, why
 from services.submit.console.session import SignedIn
-from services.submit.problems import not_found
 from shared.store import refund_approvals, report, submissions
 from shared.store.scope import seeing
 
@@ -19,16 +18,12 @@ router = APIRouter()
 @router.get("/payments/{payment}")
 async def payment_timeline(request: Request, payment: UUID, member: SignedIn, pool: Pool) -> Response:
     async with seeing(pool, member.scope) as connection:
-        row = await report.payment(connection, member.scope, payment_id=payment)
-        if row is None:
-            raise not_found()
+        row, shell = await pages.payment(connection, member, payment)
         events = await report.events(connection, payment_id=payment)
         attempts = await report.attempts(connection, payment_id=payment)
         said = await report.said(connection, payment_id=payment)
         refunds = await refund_approvals.waiting(connection, member.scope, batch_id=row.batch_id)
         chances = await submissions.chances(connection, member.scope, payments=[row.id])
-        shell = await pages.shell(connection, member)
-        await member.note_view(connection, "payment.viewed", batch_id=row.batch_id, payment_id=row.id)
     return pages.page(
         request,
         "payment.html",

@@ -13,10 +13,10 @@ from services.submit.console import history, pages
 from services.submit.console.report import refundable
 from services.submit.console.session import Member, NotAllowedError, Refunding
 from services.submit.console.voids import Effect
-from services.submit.problems import not_found
+from services.submit.payments import visible_payment
 from shared.domain.payment import State
 from shared.domain.refund_requests import LONGEST_REASON, REFUNDABLE, RefundResult, result_of_asking, words
-from shared.store import batches, refunds, report
+from shared.store import batches, refunds
 from shared.store.batches import Batch, Connection, Part
 from shared.store.refunds import RefundsMoreError
 from shared.store.report import ReportRow
@@ -76,8 +76,7 @@ async def refund_payment(
 ) -> Response:
     """Ask for the refund; the dialog again, with the reason, if there is nothing to refund any more."""
     async with seeing(pool, member.scope) as connection:
-        if await report.payment(connection, member.scope, payment_id=payment) is None:
-            raise not_found()
+        await visible_payment(connection, member.scope, payment)
     asked = await refunds.request_payment_refund(
         pool,
         practice_id=member.scope.practice_id,
@@ -145,12 +144,8 @@ async def _batch_dialog(request: Request, batch: str, member: Member, pool: Pool
 
 async def _payment_dialog(request: Request, payment: UUID, member: Member, pool: Pool, *, status: int) -> Response:
     async with seeing(pool, member.scope) as connection:
-        row = await report.payment(connection, member.scope, payment_id=payment)
-        if row is None:
-            raise not_found()
-        await member.note_view(connection, "payment.viewed", batch_id=row.batch_id, payment_id=row.id)
+        row, shell = await pages.payment(connection, member, payment)
         limit = await limited(connection, member, row.batch_id, row.amount_minor)
-        shell = await pages.shell(connection, member)
     return pages.page(
         request,
         "refund_payment.html",

@@ -9,11 +9,11 @@ from fastapi.responses import RedirectResponse, Response
 from services.submit.caller import Pool
 from services.submit.console import pages
 from services.submit.console.session import Member, SignedIn
-from services.submit.problems import not_found
+from services.submit.payments import visible_payment
 from shared.domain.payment import State
 from shared.domain.resolving import Verdict, suggestion, verdicts
 from shared.domain.words import ProcessorName
-from shared.store import audit, report, resolutions
+from shared.store import audit, resolutions
 from shared.store.scope import seeing
 
 router = APIRouter()
@@ -47,9 +47,7 @@ async def resolve(
 ) -> Response:
     """Write down what the person says. Nobody is believed before the processor was looked at."""
     async with pool.connection() as connection:
-        row = await report.payment(connection, member.scope, payment_id=payment)
-        if row is None:
-            raise not_found()
+        row = await visible_payment(connection, member.scope, payment)
         faults = _faults(State(row.state), verdict, processor_ref.strip(), note.strip())
         if not faults:
             said = Verdict(verdict)
@@ -100,12 +98,8 @@ async def _page(
     typed: dict[str, str] | None = None,
 ) -> Response:
     async with seeing(pool, member.scope) as connection:
-        row = await report.payment(connection, member.scope, payment_id=payment)
-        if row is None:
-            raise not_found()
+        row, shell = await pages.payment(connection, member, payment)
         said = await resolutions.newest(connection, payment)
-        shell = await pages.shell(connection, member)
-        await member.note_view(connection, "payment.viewed", batch_id=row.batch_id, payment_id=row.id)
     state = State(row.state)
     return pages.page(
         request,

@@ -13,11 +13,11 @@ from services.submit.caller import Pool
 from services.submit.console import history, pages
 from services.submit.console.report import voidable
 from services.submit.console.session import Member, NotAllowedError, Voiding
-from services.submit.problems import not_found
+from services.submit.payments import visible_payment
 from shared.domain import voiding
 from shared.domain.payment import State
 from shared.domain.voiding import VoidResult
-from shared.store import batches, report, voids
+from shared.store import batches, voids
 from shared.store.batches import Batch, Connection, Part
 from shared.store.scope import seeing
 from shared.store.voids import ReachesMoreError, Shown
@@ -114,8 +114,7 @@ async def ask_payment(request: Request, payment: UUID, member: Voiding, pool: Po
 async def void_payment(request: Request, payment: UUID, member: Voiding, pool: Pool) -> Response:
     """Ask for the void; the dialog again, with the reason, if it is too late or there is nothing to void any more."""
     async with seeing(pool, member.scope) as connection:
-        if await report.payment(connection, member.scope, payment_id=payment) is None:
-            raise not_found()
+        await visible_payment(connection, member.scope, payment)
     asked = await voids.request_payment_void(
         pool,
         practice_id=member.scope.practice_id,
@@ -159,11 +158,7 @@ async def _payment_dialog(
     request: Request, payment: UUID, member: Member, pool: Pool, *, status: int, why: str = ""
 ) -> Response:
     async with seeing(pool, member.scope) as connection:
-        row = await report.payment(connection, member.scope, payment_id=payment)
-        if row is None:
-            raise not_found()
-        await member.note_view(connection, "payment.viewed", batch_id=row.batch_id, payment_id=row.id)
-        shell = await pages.shell(connection, member)
+        row, shell = await pages.payment(connection, member, payment)
     return pages.page(
         request,
         "void_payment.html",
