@@ -141,3 +141,47 @@ def test_on_paper_there_is_the_report_and_nothing_to_press(
     assert paper == "rgb(27, 34, 37)"
     assert page.evaluate("getComputedStyle(document.querySelector('table.rep thead')).display") == "table-header-group"
     assert page.pdf(prefer_css_page_size=True).startswith(b"%PDF")
+
+
+def test_on_a_phone_the_account_menu_covers_what_is_under_it_and_the_steps_stand_in_one_line(
+    person: Callable[..., Person],
+) -> None:
+    lee = person("small", practice="prac_harbor").sign_in()
+    page = visit(lee, "/drafts", 0)
+    page.locator("tbody .box:not(:disabled)").first.check()
+    expect(page.locator("#tally")).to_contain_text("1 selected")
+    page.get_by_role("link", name="Next: Confirm").click()
+    expect(page.get_by_role("heading", name="Confirm Batch Payment")).to_be_visible()
+    lee.resize(PHONE)
+    boxes = [box for item in page.locator(".steps li").all() if (box := item.bounding_box())]
+    assert len({round(box["y"] + box["height"] / 2) for box in boxes}) == 1
+    for link in page.locator(".steps a").all():
+        box = link.bounding_box()
+        assert box
+        assert min(box["width"], box["height"]) >= 24, "a finger finds the way back"
+    page.locator("details.who summary").click()
+    covered = page.evaluate("""() => [...document.querySelectorAll(".who .menu p, .who .menu .btn")].every((one) => {
+      const box = one.getBoundingClientRect();
+      return one.contains(document.elementFromPoint(box.left + box.width / 2, box.top + box.height / 2));
+    })""")
+    assert covered
+
+
+def test_after_paging_and_filtering_the_focus_is_where_the_next_key_belongs(person: Callable[..., Person]) -> None:
+    lee = person("pages", practice="prac_cedar").sign_in()
+    page = visit(lee, "/drafts", 0)
+    page.get_by_role("link", name="Next page").click()
+    expect(page.get_by_text("Page 2")).to_be_visible()
+    expect(page.get_by_role("heading", name="Open invoices", exact=True)).to_be_focused()
+    page.get_by_role("link", name="50 on a page").click()
+    expect(page.locator("#list tbody tr")).to_have_count(50)
+    expect(page.get_by_role("heading", name="Open invoices", exact=True)).to_be_focused()
+    search = page.get_by_label("Search client")
+    search.fill("zzzz")
+    expect(page.get_by_text("No invoice has “zzzz” in Client.")).to_be_visible()
+    expect(search).to_be_focused()
+    expect(page.locator("#say")).to_contain_text("0 invoices match")
+    page.get_by_role("link", name="Clear the column searches").click()
+    expect(page.locator("#list tbody tr")).to_have_count(50)
+    page.get_by_role("link", name="Not ready").click()
+    expect(page.get_by_role("link", name="Not ready")).to_be_focused()

@@ -67,6 +67,21 @@ def test_a_second_person_who_loses_every_race_is_told_so(url: str) -> None:
     with_console(url, story)
 
 
+def test_who_may_not_do_something_is_told_what_they_may_and_which_permission_is_missing(url: str) -> None:
+    async def story(console: Console) -> None:
+        pat = await console.person(permissions=("billing", "billing:refund"))
+        await submit(pat, await draft_with(pat, ["INV-1"]))
+        reply = await pat.post("/console/batches/BP-1001/void", count=1, total_minor=100)
+        assert reply.status == 403
+        for said in (
+            "You cannot void payments", "Your account may see and submit batches, refund payments.",
+            "the permission “Void payments”", "Nothing was changed.",
+        ):  # fmt: skip
+            assert said in reply.body
+
+    with_console(url, story)
+
+
 def test_a_connection_that_ends_is_said_with_what_is_not_known(url: str) -> None:
     async def story(console: Console) -> None:
         pat = await console.person()

@@ -25,7 +25,7 @@ _SIZE: Final = 50
 @router.get("/approvals")
 async def waiting(request: Request, member: Approving, pool: Pool) -> Response:
     if member.scope.own_clients:
-        raise NotAllowedError(Permission.APPROVE)
+        raise NotAllowedError(Permission.APPROVE, member.permissions)
     async with seeing(pool, member.scope) as connection:
         rows = await approvals.waiting(connection, member.scope)
         refunds = await refund_approvals.waiting(connection, member.scope)
@@ -106,7 +106,7 @@ async def send_back(
 def _number(batch: str, member: Member) -> int:
     """The number of a batch that this person may decide on: who sees only own clients cannot judge the whole."""
     if member.scope.own_clients:
-        raise NotAllowedError(Permission.APPROVE)
+        raise NotAllowedError(Permission.APPROVE, member.permissions)
     number = number_of(batch)
     if number is None:
         raise not_found()

@@ -64,9 +64,15 @@ def _failure(request: Request, status: int, title: str, *sentences: str, support
 
 async def _not_allowed(request: Request, error: Exception) -> Response:
     assert isinstance(error, NotAllowedError)
-    what = words.PERMISSIONS[error.permission]
+    what, able = words.PERMISSIONS[error.permission], words.able(error.permissions)
+    name = f"\N{LEFT DOUBLE QUOTATION MARK}{words.begun(what)}\N{RIGHT DOUBLE QUOTATION MARK}"
     return _failure(
-        request, 403, f"You cannot {what}", "Ask the owner of your practice for the permission.", "Nothing was changed."
+        request,
+        403,
+        f"You cannot {what}",
+        *([f"Your account may {able}."] if able else []),
+        f"Ask the owner of your practice for the permission {name}.",
+        "Nothing was changed.",
     )
 
 

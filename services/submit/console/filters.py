@@ -52,8 +52,14 @@ class View(BaseModel):
         return self.model_dump(by_alias=True, exclude=names, exclude_defaults=True)
 
     @property
+    def typed(self) -> dict[str, str]:
+        """What is searched for, by column."""
+        names = ("invoice", "client", "clinician", "dates", "sessions", "card", "amount")
+        return {name: text for name in names if (text := getattr(self, name).strip())}
+
+    @property
     def searches(self) -> bool:
-        return any((self.invoice, self.client, self.clinician, self.dates, self.sessions, self.card, self.amount))
+        return bool(self.typed)
 
 
 ViewQuery = Annotated[View, Query()]

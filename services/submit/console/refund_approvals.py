@@ -67,7 +67,7 @@ async def send_back(
 def _may_decide(member: Member) -> None:
     """Who sees only own clients cannot judge the whole."""
     if member.scope.own_clients:
-        raise NotAllowedError(Permission.APPROVE)
+        raise NotAllowedError(Permission.APPROVE, member.permissions)
 
 
 async def _answer(request: Request, member: Member, pool: Pool, refund: UUID, answer: Decided | None) -> Response:

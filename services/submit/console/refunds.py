@@ -117,7 +117,7 @@ def _over(parts: list[Part], *states: State) -> Effect:
 async def _parts(connection: Connection, member: Member, batch: str) -> tuple[Batch, list[Part]]:
     found = await visible_batch(connection, member.scope, batch)
     if not member.may_refund_batches:
-        raise NotAllowedError(Permission.REFUND)
+        raise NotAllowedError(Permission.REFUND, member.permissions)
     return found, (await batches.breakdown(connection, member.scope, batch_ids=[found.id]))[found.id]
 
 

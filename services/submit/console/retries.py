@@ -20,7 +20,7 @@ async def retry_batch(batch: BatchId, member: SignedIn, pool: Pool) -> Response:
     async with seeing(pool, member.scope) as connection:
         found = await visible_batch(connection, member.scope, batch)
         if member.scope.own_clients:
-            raise NotAllowedError(Permission.BILLING)
+            raise NotAllowedError(Permission.BILLING, member.permissions)
         again = await submissions.retryable(connection, member.scope, batch_id=found.id)
         if not again.invoices:
             return RedirectResponse(f"{history.PATH}/BP-{found.number}", status_code=303)

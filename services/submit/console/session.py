@@ -3,7 +3,7 @@
 import hashlib
 import hmac
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Final, Literal
@@ -33,11 +33,11 @@ class SignedOutError(Exception):
 
 
 class NotAllowedError(Exception):
-    """This person has not the permission."""
+    """This person has not the permission; `permissions` are those they have."""
 
-    def __init__(self, permission: Permission) -> None:
+    def __init__(self, permission: Permission, permissions: Collection[str]) -> None:
         super().__init__(permission)
-        self.permission = permission
+        self.permission, self.permissions = permission, permissions
 
 
 class ForgedError(Exception):
@@ -126,7 +126,7 @@ def member_with(*permissions: Permission, active: bool = True) -> Callable[..., 
             raise SignedOutError(session)
         for permission in permissions:
             if permission not in session.permissions:
-                raise NotAllowedError(permission)
+                raise NotAllowedError(permission, session.permissions)
         return _member(session, key=key, source=source_of(request))
 
     return member

@@ -132,7 +132,7 @@ async def void_payment(request: Request, payment: UUID, member: Voiding, pool: P
 async def _effects(connection: Connection, member: Member, batch: str) -> tuple[Batch, Effects]:
     found = await visible_batch(connection, member.scope, batch)
     if not member.may_void_batches:
-        raise NotAllowedError(Permission.VOID)
+        raise NotAllowedError(Permission.VOID, member.permissions)
     parts = await batches.breakdown(connection, member.scope, batch_ids=[found.id])
     return found, effects(parts[found.id])
 

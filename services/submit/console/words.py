@@ -1,5 +1,6 @@
 """How states look and read: words, icon and tone. Nothing is told by colour alone."""
 
+from collections.abc import Collection
 from typing import Final, NamedTuple
 
 from services.submit.auth import Permission
@@ -81,10 +82,18 @@ def method_column(processor: str) -> str:
     return "Default Credit Card" if processor == "vantage" else "Default Payment Method"
 
 
-def may(permissions: frozenset[str]) -> str:
+def able(permissions: Collection[str]) -> str:
+    """`see and submit batches, void payments`"""
+    return ", ".join(said for permission, said in PERMISSIONS.items() if permission in permissions)
+
+
+def may(permissions: Collection[str]) -> str:
     """`See and submit batches, void payments`"""
-    known = [said for permission, said in PERMISSIONS.items() if permission in permissions]
-    text = ", ".join(known)
+    return begun(able(permissions))
+
+
+def begun(text: str) -> str:
+    """With a capital, as a sentence or a name begins."""
     return text[:1].upper() + text[1:]
 
 

@@ -3,6 +3,7 @@
 const meta = (name) => document.querySelector(`meta[name="${name}"]`)?.content;
 const byId = (id) => document.getElementById(id);
 
+const shortTime = (at) => new Date(at).toLocaleTimeString([], { timeStyle: "short" });
 function say(text) { const region = byId("say"); if (region && text) region.textContent = text; }
 
 // --- Error markers: hover and focus are CSS; a click keeps one open, Escape shuts it (WCAG 1.4.13).
@@ -190,6 +191,7 @@ function live() {
   const lost = byId("live-lost");
   if (!lost) return;
   const silent = Date.now() - heardAt > 40_000;
+  if (silent) lost.querySelector("[data-stopped]").textContent = shortTime(heardAt);
   lost.hidden = !silent;
   byId("live-status")?.toggleAttribute("hidden", silent);
 }
@@ -210,7 +212,7 @@ setInterval(() => {
   const left = endsAt - Date.now(), dialog = byId("still-there");
   if (left < 0) { location.reload(); return; }
   if (left < 120_000 && !dialog.open) {
-    dialog.querySelector("[data-ends]").textContent = new Date(endsAt).toLocaleTimeString([], { timeStyle: "short" });
+    dialog.querySelector("[data-ends]").textContent = shortTime(endsAt);
     dialog.showModal();
   }
 }, 1000);
