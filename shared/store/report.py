@@ -1,6 +1,6 @@
 """Typed twin of `sql/report.sql`: a batch's payments as people read them, and one payment's timeline."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Final
@@ -148,6 +148,20 @@ async def page(
             prepare=False,
         )
         return await cursor.fetchall()
+
+
+def urgent_first(rows: Iterable[ReportRow]) -> list[ReportRow]:
+    """All rows of a batch in the order in which a person reads them first: what needs them, then by client."""
+    places = {state: place for place, state in enumerate(_URGENT)}
+    return sorted(
+        rows,
+        key=lambda row: (
+            row.review_reason is None,
+            places.get(State(row.state), len(places)),
+            row.client_name.casefold(),
+            row.id,
+        ),
+    )
 
 
 async def payment(connection: Connection, scope: Scope, *, payment_id: UUID) -> ReportRow | None:

@@ -4,10 +4,12 @@ import csv
 import io
 import re
 
+import psycopg
 import pytest
 from pypdf import PdfReader
 
 from services.submit.console.downloads import harmless
+from tests import builders
 from tests.console_client import Console, draft_with, submit, with_console
 from tests.submit_service import seed
 
@@ -39,6 +41,32 @@ def test_a_csv_holds_every_payment_as_plain_text(url: str) -> None:
         ]
         assert {row["Client"][:2] for row in rows} == {"'="}
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d-0[45]:00", rows[0]["Submitted"])
+
+    with_console(url, story)
+
+
+def test_a_pdf_begins_with_what_needs_attention_and_every_sheet_says_whose_it_is(url: str) -> None:
+    async def story(console: Console) -> None:
+        pat = await console.person()
+        await submit(pat, await draft_with(pat, ["INV-1", "INV-2", "INV-3"]))
+        [(approved,), (declined,), (late,)] = await console.sql("SELECT id FROM payment ORDER BY amount_minor")
+        with psycopg.connect(console.caller.database_url) as connection:
+            builders.paid(connection, approved, "approved")
+        for state, finished in (("sending", "NULL"), ("declined", "now()")):
+            await console.sql(
+                f"UPDATE payment SET state = '{state}', finished_at = {finished},"  # noqa: S608  # our own words
+                " claim_token = CASE WHEN %s THEN gen_random_uuid() END, lease_until = CASE WHEN %s THEN now() END,"
+                " reason_code = CASE WHEN NOT %s THEN 'insufficient_funds' END WHERE id = %s",
+                state == "sending", state == "sending", state == "sending", declined,
+            )  # fmt: skip
+        await console.sql("UPDATE payment SET review_reason = 'asked by the bank' WHERE id = %s", late)
+        pages = PdfReader(io.BytesIO((await pat.get("/console/batches/BP-1001.pdf")).body)).pages
+        said = pages[0].extract_text()
+        assert said.index("INV-3") < said.index("INV-2") < said.index("INV-1")
+        for expected in ("Charging, pending", "Oak, batch BP-1001.", "Printed "):
+            assert expected in said
+        assert "1 payments" not in said
+        assert re.search(r"\d:\d\d:\d\d", said), "finished to the second"
 
     with_console(url, story)
 

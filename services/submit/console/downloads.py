@@ -57,7 +57,7 @@ async def as_pdf(batch: BatchId, member: SignedIn, pool: Pool) -> Response:
         approved_by=shell.name(found.approved_by) if found.approved_by else None,
         batch=found,
         totals=totals(parts[found.id]),
-        rows=rows,
+        rows=report.urgent_first(rows),
         formats=member.formats,
     )
     # Seconds of computing for ten thousand rows: not on the loop that others wait for.

@@ -14,6 +14,7 @@ from services.submit.console import words
 from services.submit.console.formats import Formats
 from services.submit.console.pages import FOLDER
 from services.submit.console.report import Totals, why
+from shared.domain.batch import Posting
 from shared.domain.eligibility import PROCESSOR_NAMES
 from shared.domain.payment import State
 from shared.store.batches import Batch
@@ -25,6 +26,8 @@ _MARGIN: Final = 34.0  # points, 12 mm
 _SIZE: Final = 7.5
 _LINE: Final = 10.0
 _PAD: Final = 3.0
+# Behind an amount, so that it does not run into the word that follows.
+_GAP: Final = 12.0
 _GREY: Final = 0.35
 
 
@@ -35,17 +38,21 @@ class _Column(NamedTuple):
     share: float
     right: bool = False
 
+    @property
+    def pad(self) -> float:
+        return _GAP if self.right else _PAD
+
 
 _COLUMNS: Final = (
     _Column("Invoice", 0.075),
-    _Column("Client", 0.15),
+    _Column("Client", 0.125),
     _Column("Service dates", 0.13),
-    _Column("Card", 0.095),
-    _Column("Number", 0.08),
-    _Column("Amount", 0.085, right=True),
-    _Column("Status", 0.22),
-    _Column("Reference", 0.09),
-    _Column("Finished", 0.075),
+    _Column("Card", 0.108),
+    _Column("Number", 0.07),
+    _Column("Amount", 0.087, right=True),
+    _Column("Status", 0.2),
+    _Column("Reference", 0.082),
+    _Column("Finished", 0.123),
 )
 
 
@@ -99,7 +106,9 @@ def _record(row: ReportRow, f: Formats) -> list[list[str]]:
         [f.money(row.amount_minor, row.currency)],
         status,
         [row.processor_ref or ""],
-        [f.short_day(f.local(row.finished_at).date()), f.time(row.finished_at)] if row.finished_at else [],
+        [f"{f.short_day(f.local(row.finished_at).date())}, {f.time(row.finished_at, seconds=True)}"]
+        if row.finished_at
+        else [],
     ]
 
 
@@ -128,26 +137,39 @@ class _Paper:
         document, batch, f = self._document, self._document.batch, self._document.formats
         self._text(_MARGIN, self._y - 12, document.practice, font=_BOLD, size=13)
         self._right(self._width - _MARGIN, self._y - 12, "Batch payment report", size=9)
+        self._right(self._width - _MARGIN, self._y - 28, f"Printed {f.stamp(f.now())} by {document.printed_by}")
         number = f" · Payment number {batch.payment_number} on all" if batch.payment_number else ""
         approved = f", approved by {document.approved_by}" if document.approved_by else ""
         self._text(
             _MARGIN,
             self._y - 28,
-            f"Batch BP-{batch.number} · {words.BATCHES[batch.status].words} · submitted {f.stamp(batch.submitted_at)}"
-            f" by {document.submitted_by}{approved} · {PROCESSOR_NAMES[batch.processor]}{number}",
-            size=8.5,
+            f"Batch BP-{batch.number} · {words.BATCHES[batch.status].words}, {self._posting()}",
+            font=_BOLD,
         )
-        self._y -= 40
+        submitted = (
+            f"Submitted {f.stamp(batch.submitted_at)} by {document.submitted_by}{approved}"
+            f" · {PROCESSOR_NAMES[batch.processor]}{number}"
+        )
+        for line in _broken(submitted, self._width - 2 * _MARGIN):
+            self._text(_MARGIN, self._y - 40, line)
+            self._y -= _LINE
+        self._y -= 42
         self._totals()
+
+    def _posting(self) -> str:
+        batch, f = self._document.batch, self._document.formats
+        if batch.posting is Posting.PENDING:
+            return "pending"
+        return f"posted {f.day(f.local(batch.posted_at).date())}" if batch.posted_at else "posted"
 
     def _totals(self) -> None:
         sums, f, currency = self._document.totals, self._document.formats, self._document.batch.currency
         figures = (
-            ("Charged (gross)", sums.gross.amount_minor, f"{sums.gross.payments} payments"),
-            ("Voided", -sums.voided.amount_minor, f"{sums.voided.payments} payments"),
-            ("Refunded", -sums.refunded.amount_minor, f"{sums.refunded.payments} payments"),
-            ("Declined, skipped", sums.declined.amount_minor, f"{sums.declined.payments} payments"),
-            ("Unfinished", sums.unfinished.amount_minor, f"{sums.unfinished.payments} payments"),
+            ("Charged (gross)", sums.gross.amount_minor, words.counted(sums.gross.payments, "payment")),
+            ("Voided", -sums.voided.amount_minor, words.counted(sums.voided.payments, "payment")),
+            ("Refunded", -sums.refunded.amount_minor, words.counted(sums.refunded.payments, "payment")),
+            ("Declined, skipped", sums.declined.amount_minor, words.counted(sums.declined.payments, "payment")),
+            ("Unfinished", sums.unfinished.amount_minor, words.counted(sums.unfinished.payments, "payment")),
             ("Net to the practice", sums.net_minor, "before fees"),
         )
         step = (self._width - 2 * _MARGIN) / len(figures)
@@ -164,14 +186,14 @@ class _Paper:
     def _titles(self) -> None:
         for column, x, width in self._places():
             write = self._right if column.right else self._text
-            write(x + (width - _PAD if column.right else 0), self._y - 9, column.title, font=_BOLD)
+            write(x + (width - column.pad if column.right else 0), self._y - 9, column.title, font=_BOLD)
         self._y -= 13
         self._rule(self._y)
 
     def _row(self, record: list[list[str]]) -> None:
         cells = [
-            [line for text in cell for line in _broken(text, width - _PAD)]
-            for cell, (_, _, width) in zip(record, self._places(), strict=True)
+            [line for text in cell for line in _broken(text, width - column.pad)]
+            for cell, (column, _, width) in zip(record, self._places(), strict=True)
         ]
         height = max(len(cell) for cell in cells) * _LINE + 2 * _PAD
         if self._y - height < _MARGIN + 2 * _LINE:
@@ -183,15 +205,16 @@ class _Paper:
         for cell, (column, x, width) in zip(cells, self._places(), strict=True):
             for place, line in enumerate(cell):
                 write = self._right if column.right else self._text
-                write(x + (width - _PAD if column.right else 0), self._y - _PAD - _SIZE - place * _LINE, line)
+                write(x + (width - column.pad if column.right else 0), self._y - _PAD - _SIZE - place * _LINE, line)
         self._y -= height
         self._rule(self._y, grey=0.8)
 
     def _foot(self) -> None:
         document, f = self._document, self._document.formats
         y = _MARGIN - 8
-        printed = f"Printed {f.stamp(f.now())} by {document.printed_by}. All times are {f.zone()}."
-        self._text(_MARGIN, y, f"{printed} All amounts in {f.currency_name()}.", grey=True)
+        # On every page: sheets of a file get apart.
+        whose = f"{document.practice}, batch BP-{document.batch.number}."
+        self._text(_MARGIN, y, f"{whose} All times are {f.zone()}. All amounts in {f.currency_name()}.", grey=True)
         self._right(self._width - _MARGIN, y, f"Page {self._page} of {self._pages}", grey=True)
 
     def _places(self) -> list[tuple[_Column, float, float]]:
