@@ -192,3 +192,16 @@ def test_too_many_tries_have_to_wait(url: str) -> None:
         assert statuses == [401] * 30 + [429]
 
     with_console(url, story)
+
+
+def test_thirty_people_at_one_address_sign_in_within_a_minute_and_nobody_guesses_more_at_the_second_step(
+    url: str,
+) -> None:
+    async def story(console: Console) -> None:
+        for n in range(30):
+            page = await console.visitor().sign_in(subject=f"person-{n}")
+            assert (await page.get("/console/batches")).status == 200
+        visitor = console.visitor()
+        assert (await visitor.post("/console/sign-in/continue")).status == 429
+
+    with_console(url, story)

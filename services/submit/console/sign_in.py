@@ -82,8 +82,10 @@ async def begin(request: Request, pool: Pool, csrf: Annotated[str, Form(max_leng
 
 
 def _count(request: Request) -> None:
+    """Each of the two steps for itself: whoever guesses may begin with the second, and a person takes both."""
     limiter: Limiter = request.app.state.sign_ins
-    if not limiter.allows(request.client.host if request.client else "unknown"):
+    host = request.client.host if request.client else "unknown"
+    if not limiter.allows(f"{host} {request.url.path}"):
         raise TooManyTriesError
 
 
