@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 from urllib.parse import urlencode
 
 from starlette.exceptions import HTTPException
@@ -16,6 +16,13 @@ class Row(Protocol):
 
 
 R = TypeVar("R", bound=Row)
+
+# How an order begins and ends, upwards and downwards.
+_TEXTS: Final = ("A to Z", "Z to A")
+_TIMES: Final = ("oldest first", "newest first")
+_NUMBERS: Final = ("smallest first", "largest first")
+_OF_TIME: Final = frozenset({"service_date", "finished"})
+_OF_NUMBER: Final = frozenset({"amount", "sessions"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +92,12 @@ class Listing:
         if column != self.sort:
             return None
         return "descending" if self.descending else "ascending"
+
+    @property
+    def sorted(self) -> str:
+        """In words: `client, A to Z`."""
+        ends = _TIMES if self.sort in _OF_TIME else _NUMBERS if self.sort in _OF_NUMBER else _TEXTS
+        return f"{self.sort.replace('_', ' ')}, {ends[self.descending]}"
 
     @property
     def sort_text(self) -> str:

@@ -131,6 +131,10 @@ document.addEventListener("htmx:beforeSwap", (event) => {
 document.addEventListener("htmx:sendError", (event) => { byId("unreachable").hidden = event.target.id === "poll"; });
 document.addEventListener("htmx:afterOnLoad", () => { byId("unreachable").hidden = true; });
 
+const loads = (event) => event.detail.target?.id === "list";
+document.addEventListener("htmx:beforeRequest", (event) => { if (loads(event)) event.detail.target.ariaBusy = "true"; });
+document.addEventListener("htmx:afterRequest", (event) => { if (loads(event)) event.detail.target.ariaBusy = null; });
+
 // --- Lists: focus stays where htmx put it; what changed is said.
 document.addEventListener("htmx:afterSettle", (event) => {
   if (event.detail.target?.id !== "list" && event.target.id !== "list") return;
