@@ -44,7 +44,7 @@ def test_submitting_twice_and_in_two_tabs_makes_one_batch(url: str) -> None:
         assert all("BP-1001" in reply.headers["Location"] for reply in replies)
         assert (await console.sql("SELECT count(*) FROM batch")) == [(1,)]
         reply = await pat.get(f"{draft}/confirm")
-        assert "already submitted" in (await pat.follow(reply)).body
+        assert "already submitted today at " in (await pat.follow(reply)).body
 
     with_console(url, story)
 
@@ -235,7 +235,10 @@ def test_a_used_payment_number_is_a_warning_and_a_wrong_one_an_error(url: str) -
         reply = await pat.post("/console/drafts", payment_number="OCT/2026 <second run>")
         assert reply.status == 422
         assert "Use at most 30 letters, digits, dashes or spaces" in reply.body
-        assert (await pat.post("/console/drafts", payment_number="OCT-2026")).status == 303
+        draft = await draft_with(pat, ["INV-2"], payment_number="OCT-2026")
+        assert "OCT-2026 is already in use" in (await pat.get(f"{draft}/confirm")).body, "said without a script too"
+        blocked = await pat.post("/console/drafts", payment_number="", show="blocked")
+        assert blocked.headers["Location"].endswith("/invoices?show=blocked")
 
     with_console(url, story)
 

@@ -10,7 +10,7 @@ from schemas.http import MOST_INVOICES, ControlTotals, SubmitRequest
 from services.submit import refusals, submission
 from services.submit.caller import Pool
 from services.submit.console import pages
-from services.submit.console.drafts import own_draft
+from services.submit.console.drafts import number_warnings, own_draft
 from services.submit.console.session import Member, SignedIn
 from services.submit.explain import why
 from services.submit.submission import Accepted, Differs, KeyReused, Refused, SubmitAnswer, TooMany, Waits
@@ -117,7 +117,6 @@ async def _difference(request: Request, member: Member, pool: Pool, draft: Draft
         status=409,
         changed=True,
         differences=[(one, " ".join(f"{said.message}" for said in why(one))) for one in differences],
-        before=draft,
     )
 
 
@@ -131,7 +130,6 @@ async def _confirm(
     status: int = 200,
     changed: bool = False,
     differences: Any = (),
-    before: Draft | None = None,
 ) -> Response:
     async with seeing(pool, member.scope) as connection:
         draft = await own_draft(connection, member, draft_id)
@@ -139,6 +137,7 @@ async def _confirm(
         context: dict[str, Any] = {
             "same_cards": await drafts.same_cards(connection, draft_id=draft_id),
             "rows": await drafts.sessions(connection, draft_id=draft_id, limit=_SIZE, skip=(page - 1) * _SIZE),
+            "warnings": await number_warnings(connection, member, draft.payment_number),
             "shell": await pages.shell(connection, member),
         }
         await member.note_view(connection, "draft.viewed", rows=len(context["rows"]))
@@ -156,6 +155,5 @@ async def _confirm(
         above=ceiling is not None and summary.total_minor > ceiling,
         changed=changed,
         differences=differences,
-        before=before,
         **context,
     )

@@ -1,6 +1,6 @@
 """Step 1, Create Batch: the fixed fields and the payment number."""
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Form, Query, Request
@@ -31,19 +31,35 @@ async def own_draft(connection: Connection, member: Member, draft_id: UUID) -> D
     return draft
 
 
+async def number_warnings(connection: Connection, member: Member, number: str | None) -> list[str]:
+    """That the payment number was used before."""
+    if number is None:
+        return []
+    used = await submissions.used_number(connection, member.scope, number=number)
+    return [warning.message for warning in used_number(number, used)]
+
+
 @router.get("/new")
 async def new(request: Request, member: SignedIn, pool: Pool) -> Response:
     return await _step_1(request, member, pool, draft=None, typed="")
 
 
 @router.post("/drafts")
-async def create(request: Request, member: SignedIn, pool: Pool, payment_number: Typed = "") -> Response:
+async def create(
+    request: Request,
+    member: SignedIn,
+    pool: Pool,
+    *,
+    payment_number: Typed = "",
+    show: Annotated[Literal["all", "blocked"], Form()] = "all",
+) -> Response:
     number, fault = _read(payment_number)
     if fault:
         return await _step_1(request, member, pool, draft=None, typed=payment_number, fault=fault)
     async with seeing(pool, member.scope) as connection:
         draft_id = await drafts.start(connection, member.scope, owner=member.subject, payment_number=number)
-    return RedirectResponse(f"/console/drafts/{draft_id}/invoices", status_code=303)
+    view = "?show=blocked" if show == "blocked" else ""
+    return RedirectResponse(f"/console/drafts/{draft_id}/invoices{view}", status_code=303)
 
 
 @router.get("/drafts/{draft_id}/number")
@@ -72,15 +88,8 @@ async def number_warning(
     """The warning under the field, while it is typed."""
     number, fault = _read(payment_number)
     async with seeing(pool, member.scope) as connection:
-        warnings = await _warnings(connection, member, number)
+        warnings = await number_warnings(connection, member, number)
     return pages.page(request, "number_warning.html", member=member, warnings=warnings, fault=fault)
-
-
-async def _warnings(connection: Connection, member: Member, number: str | None) -> list[str]:
-    if number is None:
-        return []
-    used = await submissions.used_number(connection, member.scope, number=number)
-    return [warning.message for warning in used_number(number, used)]
 
 
 def _read(typed: str) -> tuple[str | None, str | None]:
@@ -99,7 +108,7 @@ async def _step_1(
             "shell": await pages.shell(connection, member),
             "matching": await invoices.matching(connection, member.scope, wanted={}),
             "next_numbers": await submissions.next_numbers(connection, member.scope),
-            "warnings": await _warnings(connection, member, _read(typed)[0]),
+            "warnings": await number_warnings(connection, member, _read(typed)[0]),
             "open_draft": None
             if draft
             else await drafts.find(connection, member.scope, owner=member.subject, draft_id=None),
