@@ -12,6 +12,7 @@ import pytest
 from tests import builders
 from tests.console_client import Console, Visitor, draft_with, field_of, submit, with_console
 from tests.submit_service import Caller, bearer, seed, with_service
+from tests.waiting import eventually
 
 REASON = "Session was cancelled in time"
 CHECKER = ("billing", "billing:approve")
@@ -42,6 +43,15 @@ async def states(console: Console) -> list[str]:
 async def hints(console: Console) -> int:
     [(count,)] = await console.sql("SELECT count(*) FROM outbox WHERE lane = 'refund'")
     return int(count)
+
+
+def waits_for_a_lock(console: Console) -> bool:
+    with psycopg.connect(console.caller.database_url) as connection:
+        return bool(
+            connection.execute(
+                "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+            ).fetchall()
+        )
 
 
 async def approve(checker: Visitor, page: str) -> Any:
@@ -160,13 +170,22 @@ def test_a_refund_that_was_refused_or_approved_counts_no_more(url: str) -> None:
     with_console(url, story)
 
 
-def test_of_two_refunds_of_a_batch_at_once_that_are_together_above_the_limit_one_waits(url: str) -> None:
+def test_of_two_refunds_of_a_batch_at_once_the_second_counts_the_first(url: str) -> None:
     async def story(console: Console) -> None:
         _, second, third = await settled(console, limit_minor=300)
         pat = await console.person()
-        replies = await asyncio.gather(*(pat.post(f"/console/payments/{one}/refund") for one in (second, third)))
-        assert sum("/approvals/" in reply.headers["Location"] for reply in replies) == 1
-        assert sorted(await states(console)) == ["refunding", "settled", "settled"]
+        with psycopg.connect(console.caller.database_url) as other:
+            other.execute("SELECT FROM batch FOR NO KEY UPDATE")
+            other.execute("UPDATE payment SET state = 'refunding', next_check_at = now() WHERE id = %s", [second])
+            other.execute(
+                "INSERT INTO payment_event (payment_id, event, from_state, to_state, actor)"
+                " VALUES (%s, 'request_refund', 'settled', 'refunding', 'lee')",
+                [second],
+            )
+            asking = asyncio.create_task(pat.post(f"/console/payments/{third}/refund"))
+            await asyncio.to_thread(eventually, lambda: waits_for_a_lock(console), what="it waits for the first")
+        assert "/approvals/refunds/" in (await asking).headers["Location"]
+        assert await states(console) == ["settled", "refunding", "settled"]
 
     with_console(url, story)
 

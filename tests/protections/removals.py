@@ -421,6 +421,14 @@ REMOVALS: Final = (
         "::test_what_one_batch_refunds_counts_together_however_it_is_asked_for",
     ),
     Removal(
+        "refund limit: the second of two requests waits for the first and counts it",
+        "shared/store/sql/refund.sql",
+        "FOR NO KEY UPDATE OF b;",
+        ";",
+        "tests/integration/test_refund_approvals.py"
+        "::test_of_two_refunds_of_a_batch_at_once_the_second_counts_the_first",
+    ),
+    Removal(
         "void of a batch: no more than was shown",
         "shared/store/voids.py",
         "        if shown and not shown.covers(*await _reached(connection, batch_id)):\n",
