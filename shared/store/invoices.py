@@ -49,6 +49,7 @@ class OpenInvoice:
     locale: str
     invoice_limit_minor: int | None
     running_batch_number: int | None
+    running_batch_at: datetime | None
     sessions_outside: int
     selected: bool
     key_text: str

@@ -141,6 +141,17 @@ def test_nothing_selected_leads_back_with_a_reason(url: str) -> None:
     with_console(url, story)
 
 
+def test_what_is_in_a_running_batch_says_in_which_and_since_when(url: str) -> None:
+    async def story(console: Console) -> None:
+        pat = await console.person()
+        await submit(pat, await draft_with(pat, ["INV-1"]))
+        draft = await draft_with(pat, [])
+        page = (await pat.get(f"{draft}/invoices", **{"q.invoice": "INV-1", "show": "blocked"})).body
+        assert "Already in batch BP-1001, submitted today at " in page
+
+    with_console(url, story)
+
+
 def test_a_blocked_invoice_cannot_be_ticked(url: str) -> None:
     async def story(console: Console) -> None:
         pat = await console.person()

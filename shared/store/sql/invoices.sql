@@ -37,6 +37,7 @@ SELECT k.invoice_id, k.invoice_external_id, k.invoice_number, k.client_external_
   k.method_processor, k.processor, k.reasons, pr.name AS practice_name, pr.currency AS practice_currency, pr.locale,
   pr.invoice_limit_minor,
   (SELECT running.number FROM batch running WHERE running.id = k.running_batch_id) AS running_batch_number,
+  (SELECT running.submitted_at FROM batch running WHERE running.id = k.running_batch_id) AS running_batch_at,
   (SELECT count(*) FROM session s
    WHERE s.invoice_id = k.invoice_id AND (s.service_date < (%(filter)s::jsonb ->> 'service_from')::date
      OR s.service_date > (%(filter)s::jsonb ->> 'service_to')::date))::integer AS sessions_outside,
