@@ -31,9 +31,16 @@ class Scope:
 
 
 @asynccontextmanager
-async def seeing(pool: AsyncConnectionPool[Any], scope: Scope) -> AsyncIterator[Connection]:
-    """A transaction that sees only this scope: row-level security holds also where a statement forgets its WHERE."""
+async def seeing(
+    pool: AsyncConnectionPool[Any], scope: Scope, *, of_one_moment: bool = False
+) -> AsyncIterator[Connection]:
+    """A transaction that sees only this scope: row-level security holds also where a statement forgets its WHERE.
+
+    With `of_one_moment` all its statements see what its first one saw, and none may write.
+    """
     async with pool.connection() as connection:
+        if of_one_moment:
+            await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         await connection.execute(_SQL["become"], scope.parameters())
         yield connection
 

@@ -7,7 +7,7 @@ from typing import Any
 import psycopg
 import pytest
 from psycopg import sql
-from psycopg.errors import InsufficientPrivilege
+from psycopg.errors import InsufficientPrivilege, ReadOnlySqlTransaction
 
 from shared.store.pool import open_pool
 from shared.store.scope import Scope, resolve, seeing
@@ -150,3 +150,24 @@ def test_the_connection_is_itself_again_afterwards(url: str) -> None:
                 assert await count(connection, "practice") == 2
 
     asyncio.run(story())
+
+
+def test_what_is_read_of_one_moment_is_not_changed_by_others_meanwhile(url: str) -> None:
+    async def run() -> None:
+        async with open_pool(url, process="test", most=2) as pool, pool.connection() as other:
+            scope = await resolve(other, practice="oak", clinician=None)
+            assert scope
+            async with seeing(pool, scope, of_one_moment=True) as connection:
+                before = await numbers(connection)
+                await other.execute("UPDATE payment SET number = number || '-9'")
+                await other.commit()
+                assert await numbers(connection) == before
+                assert await numbers(other) != before
+                with pytest.raises(ReadOnlySqlTransaction):
+                    await connection.execute("DELETE FROM practice")
+
+    asyncio.run(run())
+
+
+async def numbers(connection: psycopg.AsyncConnection[Any]) -> list[Any]:
+    return await (await connection.execute("SELECT number FROM payment ORDER BY id")).fetchall()

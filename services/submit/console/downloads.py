@@ -45,9 +45,10 @@ async def as_csv(batch: BatchId, member: SignedIn, pool: Pool) -> StreamingRespo
 
 @router.get("/batches/{batch}.pdf")
 async def as_pdf(batch: BatchId, member: SignedIn, pool: Pool) -> Response:
-    found = await _opened(batch, member, pool, action="report.exported_pdf")
-    rows = [row async for chunk in _chunks(found, member, pool) for row in chunk]
-    async with seeing(pool, member.scope) as connection:
+    await _opened(batch, member, pool, action="report.exported_pdf")
+    async with seeing(pool, member.scope, of_one_moment=True) as connection:
+        found = await visible_batch(connection, member.scope, batch)
+        rows = await report.payments(connection, member.scope, batch_id=found.id, after=None, limit=found.tally.total)
         parts = await batches.breakdown(connection, member.scope, batch_ids=[found.id])
         shell = await pages.shell(connection, member)
     document = pdf.Document(
