@@ -33,8 +33,10 @@ from shared.store.pool import connection_options
 
 # One transaction's worth of events: a window of confirms.
 EVENTS_AT_MOST: Final = 1000
-# Rounds are at least this far apart unless more waits, so that what is notified meanwhile goes in one round together.
-PACE_S: Final = 0.02
+# Rounds of a line are at least this far apart unless more waits, so that what is notified meanwhile goes in one round
+# together. Workers must not run dry between two rounds of hints; an event is for people and other systems.
+HINTS_PACE_S: Final = 0.02
+EVENTS_PACE_S: Final = 0.1
 # While PostgreSQL or RabbitMQ is away.
 RETRY_S: Final = 0.5
 # Its rows stay locked while RabbitMQ answers, which a memory alarm delays until the publisher gives up.
@@ -86,8 +88,8 @@ def lines_of(
 
     return [
         Line(name="first hints", channel=outbox.SUBMITTED_CHANNEL, pace_s=0.0, relay=first_hints),
-        Line(name="hints", channel=outbox.CHANNEL, pace_s=PACE_S, relay=hints),
-        Line(name="events", channel=outbox.CHANNEL, pace_s=PACE_S, relay=events),
+        Line(name="hints", channel=outbox.CHANNEL, pace_s=HINTS_PACE_S, relay=hints),
+        Line(name="events", channel=outbox.CHANNEL, pace_s=EVENTS_PACE_S, relay=events),
     ]
 
 

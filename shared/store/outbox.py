@@ -65,12 +65,20 @@ def waiting_batches(
     return {lane: list(batches.values()) for lane, batches in found.items()}
 
 
-def new_batches(connection: Connection[Any], ids: Iterable[str]) -> dict[str, list[WaitingBatch]]:
-    """By lane: those of the batches whose processor is not paused. What is no batch's id is passed over."""
+def new_batches(connection: Connection[Any], told: Iterable[str]) -> dict[str, list[WaitingBatch]]:
+    """By lane: those of the batches told on `SUBMITTED_CHANNEL` whose processor is not paused."""
     found: defaultdict[str, list[WaitingBatch]] = defaultdict(list)
-    for lane, *batch in connection.execute(_SQL["new_batches"], {"ids": list(ids)}):
+    for lane, *batch in connection.execute(_SQL["new_batches"], {"ids": [*filter(None, map(_id, told))]}):
         found[lane].append(WaitingBatch(*batch))
     return found
+
+
+def _id(text: str) -> UUID | None:
+    # Whoever may connect may notify, whatever it likes.
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
 
 
 def take_commands(connection: Connection[Any], *, lane: str, most: Mapping[UUID, int]) -> list[CommandRow]:

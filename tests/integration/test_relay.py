@@ -63,6 +63,7 @@ def relaying(
         stop.set()
         with psycopg.connect(database_url, autocommit=True) as connection:
             connection.execute(f"NOTIFY {outbox.CHANNEL}")
+            connection.execute(f"NOTIFY {outbox.SUBMITTED_CHANNEL}")
         for thread in threads:
             thread.join(10)
             assert not thread.is_alive()
@@ -286,6 +287,17 @@ def test_the_first_hints_of_a_batch_go_ahead_though_the_queue_is_full(
     assert set(order) == (before | large) - {payment(body) for body in ahead}
     message = dramatiq.Message.decode(ahead[0])
     assert (message.queue_name, message.actor_name) == (FIRST_QUEUE, FIRST_CHARGE_ACTORS["vantage"])
+
+
+@pytest.mark.unsound("batches without payments")
+def test_a_notification_that_is_no_batch_changes_nothing(
+    database: psycopg.Connection, database_url: str, amqp_url: str
+) -> None:
+    with taking(amqp_url, FIRST_QUEUE) as ahead, relaying(database_url, amqp_url):
+        for nonsense in ("", "BP-1001", "'; DROP TABLE batch", str(UUID(int=0))):
+            database.execute("SELECT pg_notify('batchpay_submitted', %s)", (nonsense,))
+        submitted(database, 5)
+        eventually(lambda: len(ahead) == 5)
 
 
 @pytest.mark.unsound("batches without payments")
