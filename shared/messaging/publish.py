@@ -93,15 +93,19 @@ class Publisher:
 
     def depth(self, queue: str) -> int | None:
         """How many messages are ready in a queue; None without an answer, and if the queue is gone."""
-        answer: list[pika.spec.Queue.DeclareOk] = []
-        self._call(lambda link, done: link.look(queue, answer, done))
-        return answer[0].message_count if answer else None
+        found = self._look(queue)
+        return found.message_count if found else None
 
     def has_consumers(self, queue: str) -> bool:
         """Whether anybody takes messages from a queue, as far as RabbitMQ answers."""
-        answer: list[pika.spec.Queue.DeclareOk] = []
+        found = self._look(queue)
+        return bool(found and found.consumer_count)
+
+    def _look(self, queue: str) -> Any:
+        """RabbitMQ's `Queue.DeclareOk` for a queue that is there; None without an answer."""
+        answer: list[Any] = []
         self._call(lambda link, done: link.look(queue, answer, done))
-        return bool(answer and answer[0].consumer_count)
+        return answer[0] if answer else None
 
     def _call(self, start: "Callable[[_Link, threading.Event], None]") -> None:
         """Run `start` in the connection's thread and wait until it has set its event, or the connection is lost."""

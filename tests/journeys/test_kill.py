@@ -10,16 +10,20 @@ from pathlib import Path
 from urllib.error import URLError
 
 import pytest
+from dramatiq import Message
 
+from schemas.commands import CHARGE_ACTORS, CHARGE_QUEUES, FIRST_CHARGE_ACTORS, FIRST_CHARGE_QUEUES
 from services.development.processes import MODULES
 from services.development.sandbox import Sandbox
 from services.development.servers import Kind, Servers, development_servers
 from services.development.stack import ProcessNotReady
+from services.relay.ahead import FIRST_HINTS
 from shared.domain.words import ProcessorName
 from tests.journeys.exports import Export
 from tests.journeys.journey import Journey, database_now, end_leases, finish
 from tests.journeys.sandboxes import running
 from tests.journeys.waves import CARDS, DUE_MINOR, RESTARTED_WITHIN_S, Waves, answering, back
+from tests.sending import send
 from tests.waiting import eventually
 
 VANTAGE, STRIPE = ProcessorName.VANTAGE, ProcessorName.STRIPE
@@ -119,3 +123,31 @@ def test_postgresql_killed_and_restarted_in_the_middle_of_a_batch(
     assert states.total() == CARDS * len(DUE_MINOR) * 2
     # A claim whose COMMIT was cut off may never have been sent; Vantage's is then proven absent days later.
     assert states.keys() <= {"settled", "failed"}, states
+
+
+def test_first_hints_whose_relay_and_worker_are_killed_and_that_come_again_both_ways_charge_once(
+    own_box: Sandbox, tmp_path: Path
+) -> None:
+    practice = Journey(box=own_box, export=Export(processor=STRIPE), folder=tmp_path / "ahead")
+    for _ in range(FIRST_HINTS):
+        practice.export.client()
+    practice.push()
+    starts = {name: own_box.stack.starts(name) for name in ("relay", "charge-stripe")}
+    batch = practice.submit()
+    for name in starts:
+        kill(own_box, name)
+    died_at = database_now(own_box)
+    ways = ((CHARGE_QUEUES, CHARGE_ACTORS), (FIRST_CHARGE_QUEUES, FIRST_CHARGE_ACTORS))
+    hints = [
+        (queues[STRIPE], Message(queues[STRIPE], actors[STRIPE], (row["id"],), {}, {}).encode())
+        for row in practice.report(batch).values()
+        for queues, actors in ways
+    ]
+    garbage = [(queues[STRIPE], body) for queues, _ in ways for body in (b"", b"{", b'{"args": ["nobody"]}')]
+    send(own_box.environment["BATCHPAY_AMQP_URL"], "", [*hints, *garbage, *hints])
+    for name, before in starts.items():
+        back(own_box, name, before)
+    end_leases(own_box, claimed_before=died_at)
+    practice.until(batch, {"settled": FIRST_HINTS})
+    assert len(practice.executed()) == FIRST_HINTS
+    finish(own_box)

@@ -49,7 +49,8 @@ def main() -> None:
         run_worker(
             broker,
             queues=[VOID_QUEUE, REFUND_QUEUE],
-            in_flight=settings.in_flight,
+            # Each adapter has a connection for each of `in_flight` requests, and both queues send over them.
+            in_flight=max(1, settings.in_flight // 2),
             on_start=start,
             on_stop=stop,
             grace_s=settings.drain_s,
