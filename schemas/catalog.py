@@ -5,7 +5,15 @@ from typing import Final, Literal
 
 from pydantic import BaseModel
 
-from schemas.commands import CHARGE_QUEUES, FIRST_CHARGE_QUEUES, REFUND_QUEUE, VOID_QUEUE, Command
+from schemas.commands import (
+    AGGREGATOR_QUEUE,
+    CHARGE_QUEUES,
+    FIRST_CHARGE_QUEUES,
+    REFUND_QUEUE,
+    VOID_QUEUE,
+    Command,
+    Count,
+)
 from schemas.events import EVENTS_EXCHANGE, BatchEvent, FindingEvent, InvoiceEvent, PaymentEvent
 from schemas.requests import REQUESTS_EXCHANGE, SUBMIT_KEY, BatchRequest, RequestAnswer
 
@@ -40,10 +48,10 @@ class Entry:
         return "serialization" if self.ours else "validation"
 
 
-def _command(name: str, queue: str, receiver: str, summary: str) -> Entry:
+def _command(name: str, queue: str, receiver: str, summary: str, *, model: type[BaseModel] = Command) -> Entry:
     return Entry(
         name=name,
-        model=Command,
+        model=model,
         exchange=DIRECT,
         key=queue,
         sender="services/relay",
@@ -81,6 +89,7 @@ CATALOG: Final = (
     ),
     _command("void", VOID_QUEUE, "workers/voids", "Look at a payment whose void was asked for."),
     _command("refund", REFUND_QUEUE, "workers/voids", "Look at a payment whose refund was asked for."),
+    _command("count", AGGREGATOR_QUEUE, "services/aggregator", "Count the payments of a batch anew.", model=Count),
     _event("payment_event", PaymentEvent, "payment.{step}", "workers/*", "A payment took a step."),
     _event("invoice_event", InvoiceEvent, "invoice.{step}", "workers/*", "An invoice was paid, or is owed again."),
     _event("batch_event", BatchEvent, "batch.{step}", "services/aggregator", "A batch's status or counts changed."),

@@ -1,6 +1,6 @@
-"""Commands: imperative, one receiver, ids only. On the wire each is a Dramatiq message with one argument list.
+"""Commands: imperative, one receiver, ids only. Those for workers are Dramatiq messages with one argument list.
 
-A command is only a hint to look at a row in PostgreSQL: lost, repeated and reordered commands change nothing.
+A command is only a hint to look at rows in PostgreSQL: lost, repeated and reordered commands change nothing.
 """
 
 from typing import Annotated, Any, Final
@@ -18,6 +18,7 @@ VOID_QUEUE: Final = "void.v1"
 VOID_ACTOR: Final = "void"
 REFUND_QUEUE: Final = "refund.v1"
 REFUND_ACTOR: Final = "refund"
+AGGREGATOR_QUEUE: Final = "aggregator.v1"
 
 
 class Command(BaseModel):
@@ -32,3 +33,14 @@ class Command(BaseModel):
     options: dict[str, Any]
     message_id: str
     message_timestamp: Annotated[int, Field(description="Milliseconds since 1970.")]
+
+
+class Count(BaseModel):
+    """Count the payments of a batch anew: one for all that took a step since the last one.
+
+    The aggregator reads no more of a message than `batch_id`, which every event of a payment has as well.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    batch_id: UUID

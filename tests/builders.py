@@ -171,6 +171,11 @@ class Submitted:
     payments: list[UUID]
 
 
+def subscription(connection: Connection, practice_id: UUID, **columns: Any) -> UUID:
+    defaults = {"practice_id": practice_id, "url": "https://receiver.example/hook", "created_by": "pat"}
+    return insert(connection, "subscription", **defaults | columns)
+
+
 def submitted(
     connection: Connection,
     size: int = 1,

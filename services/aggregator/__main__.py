@@ -8,10 +8,10 @@ from typing import Final
 
 import structlog
 
+from schemas.commands import AGGREGATOR_QUEUE
 from services.aggregator.aggregator import aggregate
 from shared import logs
 from shared.messaging.consume import consume_groups
-from shared.messaging.topology import AGGREGATOR_QUEUE
 from shared.observation import observed
 from shared.settings import Settings
 from shared.store.batch_status import recompute

@@ -7,11 +7,11 @@ from typing import Any, Final
 
 import typer
 
-from schemas.commands import CHARGE_QUEUES, REFUND_QUEUE, VOID_QUEUE
+from schemas.commands import AGGREGATOR_QUEUE, CHARGE_QUEUES, REFUND_QUEUE, VOID_QUEUE
 from services.cli.broker import Depth, connected_to_rabbitmq, depth
 from services.cli.database import connected
 from services.cli.printing import Json, print_json, print_table
-from shared.messaging.topology import AGGREGATOR_QUEUE, all_queues
+from shared.messaging.topology import all_queues
 from shared.store import pauses
 from shared.store import queues as store
 from shared.store.pauses import Pause

@@ -15,24 +15,20 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any, Final
 
-import orjson
 import psycopg
 import structlog
 from psycopg import Connection
 
-from schemas.events import EVENTS_EXCHANGE, subject_keys
 from services.relay.ahead import Ahead
 from services.relay.depths import Depths
+from services.relay.events import EVENTS_AT_MOST, send_events
 from services.relay.feed import BATCHES_AT_MOST, POLL_S, Feed
-from services.relay.hints import LANES, UNLIMITED, publish_rows
+from services.relay.hints import LANES, UNLIMITED
 from services.relay.rates import Limits
-from shared.messaging.publish import CONFIRM_WITHIN_S, CONNECT_WITHIN_S, Outgoing, Publisher
+from shared.messaging.publish import CONFIRM_WITHIN_S, CONNECT_WITHIN_S, Publisher
 from shared.store import outbox
-from shared.store.outbox import EventRow
 from shared.store.pool import connection_options
 
-# One transaction's worth of events: a window of confirms.
-EVENTS_AT_MOST: Final = 1000
 # Rounds of a line are at least this far apart unless more waits, so that what is notified meanwhile goes in one round
 # together. Workers must not run dry between two rounds of hints; an event is for people and other systems.
 HINTS_PACE_S: Final = 0.02
@@ -163,17 +159,7 @@ def relay_hints(connection: Connection[Any], publisher: Publisher, feeds: list[F
 
 def relay_events(connection: Connection[Any], publisher: Publisher) -> float:
     """Publish the oldest events; return the seconds until the next round, 0.0 if there may be more."""
-    with connection.transaction():
-        rows = outbox.take_events(connection, at_most=EVENTS_AT_MOST)
-        messages = [_event(row) for row in rows]
-        arrived = publish_rows(connection, publisher, [row.id for row in rows], messages)
-    if arrived < len(rows):
-        _log.warning("relay_unconfirmed", events=len(rows) - arrived)
+    sent = send_events(connection, publisher)
+    if sent.left < sent.taken:
         return RETRY_S
-    return 0.0 if len(rows) == EVENTS_AT_MOST else POLL_S
-
-
-def _event(row: EventRow) -> Outgoing:
-    body = row.body.encode()
-    keys = subject_keys(orjson.loads(body))
-    return Outgoing(EVENTS_EXCHANGE, row.routing_key, body, f"outbox-{row.id}", also_keys=keys)
+    return 0.0 if sent.taken == EVENTS_AT_MOST else POLL_S

@@ -31,7 +31,8 @@ _log = structlog.get_logger()
 class Outgoing(NamedTuple):
     """A message to publish. `message_id` is unique within one call of `publish`.
 
-    `also_keys` are further routing keys: a queue that is bound by several of them gets one copy all the same.
+    `also_keys` are further routing keys: a queue that is bound by several of them gets one copy all the same. What is
+    not `mandatory` may be for nobody, and is safe then as well.
     """
 
     exchange: str
@@ -40,6 +41,7 @@ class Outgoing(NamedTuple):
     message_id: str
     headers: dict[str, str] | None = None
     also_keys: tuple[str, ...] = ()
+    mandatory: bool = True
 
 
 class Publisher:
@@ -76,7 +78,7 @@ class Publisher:
         return self._connected.wait(within_s)
 
     def publish(self, messages: Sequence[Outgoing]) -> list[bool]:
-        """Publish all, persistent and mandatory; for each, whether RabbitMQ has it safe in a queue.
+        """Publish all, persistent; for each, whether RabbitMQ has it safe in every queue that it is for.
 
         False means not known: nacked, returned because no queue takes it, or no answer before the connection was lost.
         Such a message may have arrived all the same.
@@ -233,7 +235,9 @@ class _Link:
             properties = pika.BasicProperties(
                 message_id=message.message_id, headers=_headers(message), delivery_mode=PERSISTENT
             )
-            self._channel.basic_publish(message.exchange, message.routing_key, message.body, properties, mandatory=True)
+            self._channel.basic_publish(
+                message.exchange, message.routing_key, message.body, properties, mandatory=message.mandatory
+            )
 
     def _answered(self, frame: Any) -> None:
         publishing = self._publishing

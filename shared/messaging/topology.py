@@ -10,17 +10,18 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 import pika
 from pika.exceptions import AMQPError
 
-from schemas.commands import CHARGE_QUEUES, FIRST_CHARGE_QUEUES, REFUND_QUEUE, VOID_QUEUE
+from schemas.commands import AGGREGATOR_QUEUE, CHARGE_QUEUES, FIRST_CHARGE_QUEUES, REFUND_QUEUE, VOID_QUEUE
 from schemas.events import EVENTS_EXCHANGE, UNROUTED_EXCHANGE
 from schemas.requests import REQUESTS_EXCHANGE, SUBMIT_KEY, SUBMIT_QUEUE
 from shared.messaging import properties
 
-AGGREGATOR_QUEUE: Final = "aggregator.v1"
 NOTIFY_QUEUE: Final = "notify.v1"
 UNROUTED_QUEUE: Final = "batchpay.events.unrouted.v1"
 COMMAND_QUEUES: Final = (*CHARGE_QUEUES.values(), *FIRST_CHARGE_QUEUES.values(), VOID_QUEUE, REFUND_QUEUE)
-# Events that are told by webhook. Not `#`: what is of none of these kinds is nobody's, and kept to be looked at.
-_NOTIFY_KEYS: Final = ("batch.*", "finding.*", "invoice.*", "payment.*", "request.*")
+# Has no queue: an event of these kinds is for whoever has bound one to the exchange of events, and that may be nobody.
+# What is of no such kind has a wrong name, and is kept to be looked at.
+_KINDS_EXCHANGE: Final = "batchpay.events.kinds"
+_KINDS: Final = ("batch.*", "finding.*", "invoice.*", "payment.*", "request.*")
 
 # Without this argument RabbitMQ 4 gives up on a message after 20 deliveries, and one lost worker connection counts as a
 # delivery of everything it had prefetched. Attempts are counted in PostgreSQL instead; -1 is not valid on 3.10.
@@ -93,12 +94,12 @@ def declare_on(channel: Any) -> None:
         durable=True,
         arguments={"alternate-exchange": UNROUTED_EXCHANGE},
     )
+    channel.exchange_declare(exchange=_KINDS_EXCHANGE, exchange_type="fanout", durable=True, internal=True)
     channel.exchange_declare(exchange=REQUESTS_EXCHANGE, exchange_type="direct", durable=True)
     for queue in all_queues():
         channel.queue_declare(queue=queue, durable=True, arguments=queue_arguments(queue))
-    channel.queue_bind(queue=AGGREGATOR_QUEUE, exchange=EVENTS_EXCHANGE, routing_key="payment.*")
-    for key in _NOTIFY_KEYS:
-        channel.queue_bind(queue=NOTIFY_QUEUE, exchange=EVENTS_EXCHANGE, routing_key=key)
+    for key in _KINDS:
+        channel.exchange_bind(destination=_KINDS_EXCHANGE, source=EVENTS_EXCHANGE, routing_key=key)
     channel.queue_bind(queue=UNROUTED_QUEUE, exchange=UNROUTED_EXCHANGE, routing_key="")
     channel.queue_bind(queue=SUBMIT_QUEUE, exchange=REQUESTS_EXCHANGE, routing_key=SUBMIT_KEY)
 

@@ -1,11 +1,12 @@
 """Typed twin of `sql/deliveries.sql`: every delivery of one event to one subscription. Nothing here commits."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal, NamedTuple
 from uuid import UUID
 
+import psycopg
 from psycopg import AsyncConnection
 from psycopg.rows import class_row, scalar_row
 
@@ -74,6 +75,14 @@ class Backlog:
     due: int
     oldest_s: float
     disabled: int
+
+
+def with_webhooks(connection: psycopg.Connection[Any], practices: Iterable[str]) -> set[str]:
+    """Those of these practices that have anybody to tell, disabled or not."""
+    # Whoever sends a request chooses the practice that its refusal names, and PostgreSQL knows no text with a NUL.
+    asked = [practice for practice in practices if "\0" not in practice]
+    with connection.cursor(row_factory=scalar_row) as cursor:
+        return set(cursor.execute(_SQL["told"], {"practices": asked}).fetchall())
 
 
 async def keep(connection: Connection, events: Sequence[Event]) -> int:

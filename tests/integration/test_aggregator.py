@@ -12,7 +12,8 @@ import psycopg
 import pytest
 from psycopg.rows import dict_row
 
-from schemas.events import EVENTS_EXCHANGE, BatchEvent
+from schemas.commands import AGGREGATOR_QUEUE
+from schemas.events import BatchEvent
 from services.aggregator.aggregator import aggregate
 from shared.messaging import topology
 from shared.messaging.consume import consume_groups
@@ -227,12 +228,12 @@ def test_payment_events_on_the_queue_become_batch_status(
     topology.declare(amqp_url)
     builders.paid(connection, made.payments[0])
     body = json.dumps({"batch_id": str(made.batch_id)}).encode()
-    send(amqp_url, EVENTS_EXCHANGE, [("payment.settled", body)] * 20)
+    send(amqp_url, "", [(AGGREGATOR_QUEUE, body)] * 20)
 
     async def main() -> None:
         async with (
             open_pool(database_url, process="test", most=2) as pool,
-            aclosing(consume_groups(amqp_url, topology.AGGREGATOR_QUEUE, max_group=100)) as groups,
+            aclosing(consume_groups(amqp_url, AGGREGATOR_QUEUE, max_group=100)) as groups,
         ):
             task = asyncio.create_task(aggregate(groups, recompute=partial(recompute, pool, actor="test")))
             await asyncio.to_thread(

@@ -11,7 +11,7 @@ from dramatiq.brokers.rabbitmq import RabbitmqBroker
 from dramatiq.middleware import Retries
 from dramatiq.worker import ConsumerThread
 
-from schemas.commands import CHARGE_QUEUES, VOID_QUEUE
+from schemas.commands import AGGREGATOR_QUEUE, CHARGE_QUEUES, VOID_QUEUE
 from shared.messaging import topology
 from shared.messaging.broker import HintBroker
 from shared.messaging.consumer import EpochConsumer
@@ -120,7 +120,7 @@ def test_all_queues_are_quorum_queues_and_none_delays(rabbitmq: RabbitMQ, amqp_u
     broker.close()
     found = {name: queue["type"] for name, queue in rabbitmq.queues().items()}
     assert set(found.values()) == {"quorum"}
-    assert {VOID_QUEUE, topology.AGGREGATOR_QUEUE, topology.UNROUTED_QUEUE} < set(found)
+    assert {VOID_QUEUE, AGGREGATOR_QUEUE, topology.UNROUTED_QUEUE} < set(found)
     assert not [name for name in found if name.endswith(".DQ")]
 
 

@@ -6,10 +6,9 @@ from contextlib import aclosing
 
 import pytest
 
-from schemas.events import EVENTS_EXCHANGE
+from schemas.commands import AGGREGATOR_QUEUE
 from shared.messaging.consume import consume_groups
 from shared.messaging.publish import Outgoing, Publisher
-from shared.messaging.topology import AGGREGATOR_QUEUE
 from tests.cutting import cut_connections
 from tests.rabbitmq_vhost import RabbitMQ
 from tests.waiting import eventually
@@ -22,7 +21,7 @@ def publisher(amqp_url: str) -> Iterator[Publisher]:
 
 
 def events(count: int) -> list[Outgoing]:
-    return [Outgoing(EVENTS_EXCHANGE, "payment.approved", b"%d" % number, str(number)) for number in range(count)]
+    return [Outgoing("", AGGREGATOR_QUEUE, b"%d" % number, str(number)) for number in range(count)]
 
 
 def bodies(count: int) -> set[bytes]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from schemas.commands import CHARGE_QUEUES
+from schemas.commands import AGGREGATOR_QUEUE, CHARGE_QUEUES
 from schemas.events import EVENTS_EXCHANGE
 from services.development.rabbitmq import rabbitmq_server_program
 from services.development.servers import Kind, Servers, development_servers
@@ -39,8 +39,8 @@ def take_leader(servers: Servers, queue: str) -> None:
     ("queue", "exchange", "routing_key"),
     [
         (QUEUE, "", QUEUE),
-        (topology.AGGREGATOR_QUEUE, EVENTS_EXCHANGE, "payment.approved"),
-        (topology.NOTIFY_QUEUE, EVENTS_EXCHANGE, "batch.completed"),
+        (AGGREGATOR_QUEUE, "", AGGREGATOR_QUEUE),
+        (topology.NOTIFY_QUEUE, "", topology.NOTIFY_QUEUE),
         (topology.UNROUTED_QUEUE, EVENTS_EXCHANGE, "nobody.asked"),
     ],
 )
@@ -61,8 +61,8 @@ def test_a_queue_that_serves_is_left_alone_with_its_messages(own_servers: Server
         assert publisher.publish([Outgoing("", QUEUE, b"{}", "one")]) == [True]
         eventually(lambda: publisher.depth(QUEUE), what="a message waits")
         before = publisher.depth(QUEUE)
-        take_leader(own_servers, topology.AGGREGATOR_QUEUE)
-        assert repair(parameters) == [topology.AGGREGATOR_QUEUE]
+        take_leader(own_servers, AGGREGATOR_QUEUE)
+        assert repair(parameters) == [AGGREGATOR_QUEUE]
         assert repair(parameters) == []
         eventually(lambda: publisher.depth(QUEUE) == before, what="what the look took is back")
 

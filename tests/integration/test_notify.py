@@ -15,13 +15,13 @@ from aiohttp import web
 from prometheus_client import REGISTRY
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from schemas.events import EVENTS_EXCHANGE
 from services.notify.__main__ import notify
 from services.notify.cleaning import STEP, clean
 from services.notify.posting import Answer, open_session, post
 from services.notify.sending import ABREAST
 from shared.domain.receivers import new_secret
 from shared.messaging import topology
+from shared.messaging.topology import NOTIFY_QUEUE
 from shared.settings import Settings
 from shared.store import deliveries, subscriptions
 from shared.store.pool import open_pool
@@ -67,7 +67,7 @@ class Ground:
         return Actor(practice_id=row[0], by="pat", source="test")
 
     def publish(self, *events: dict[str, Any]) -> None:
-        send(self.amqp_url, EVENTS_EXCHANGE, [(event["type"], json.dumps(event).encode()) for event in events])
+        send(self.amqp_url, "", [(NOTIFY_QUEUE, json.dumps(event).encode()) for event in events])
 
     def rows(self, statement: str, *parameters: Any) -> list[Any]:
         return self.connection.execute(statement, parameters).fetchall()  # type: ignore[arg-type]  # tests write SQL freely
@@ -169,7 +169,7 @@ def test_what_is_no_event_is_left_out_and_holds_nothing_up(run: Any) -> None:
         await ground.subscribe()
         nul = json.dumps({**event(8), "event_id": "a\0b"})
         bodies = ("no JSON", "[]", "{}", '{"practice_id": 5}', nul, json.dumps({**event(9), "type": ""}))
-        send(ground.amqp_url, EVENTS_EXCHANGE, [("payment.settled", body.encode()) for body in bodies])
+        send(ground.amqp_url, "", [(NOTIFY_QUEUE, body.encode()) for body in bodies])
         ground.publish(event(1))
         await ground.until(lambda: ground.states() == {"delivered": 1}, "the event behind them is delivered")
 

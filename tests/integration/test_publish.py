@@ -73,12 +73,18 @@ def test_a_returned_message_is_not_confirmed_and_its_neighbours_are(publisher: P
     assert publisher.publish(messages) == [True, False, True]
 
 
-def test_an_event_that_nobody_wants_is_kept(publisher: Publisher) -> None:
-    wanted = Outgoing(EVENTS_EXCHANGE, "payment.approved", b"{}", "1")
-    unwanted = Outgoing(EVENTS_EXCHANGE, "nobody.asked", b"{}", "2")
-    assert publisher.publish([wanted, unwanted]) == [True, True]
-    assert publisher.depth(topology.AGGREGATOR_QUEUE) == publisher.depth(topology.NOTIFY_QUEUE) == 1
-    assert publisher.depth(topology.UNROUTED_QUEUE) == 1
+def test_an_event_that_nobody_wants_is_gone_and_one_of_no_kind_is_kept(
+    rabbitmq: RabbitMQ, publisher: Publisher
+) -> None:
+    kinds = ("batch.completed", "finding.opened", "invoice.paid", "payment.approved", "request.rejected")
+    events = [Outgoing(EVENTS_EXCHANGE, key, b"{}", key, mandatory=False) for key in (*kinds, "nobody.asked")]
+    assert publisher.publish(events) == [True] * 6
+    eventually(lambda: publisher.depth(topology.UNROUTED_QUEUE) == 1)
+    for kind in kinds:
+        rabbitmq.bind(kind, EVENTS_EXCHANGE, kind)
+    assert publisher.publish(events) == [True] * 6
+    eventually(lambda: publisher.depth(topology.UNROUTED_QUEUE) == 2)
+    assert [publisher.depth(kind) for kind in kinds] == [1] * 5
 
 
 def test_a_nacked_message_is_not_confirmed(rabbitmq: RabbitMQ, publisher: Publisher) -> None:

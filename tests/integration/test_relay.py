@@ -6,6 +6,8 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from itertools import product
 from typing import Any
 from uuid import UUID
 
@@ -15,6 +17,7 @@ import psycopg
 import pytest
 
 from schemas.commands import (
+    AGGREGATOR_QUEUE,
     CHARGE_ACTORS,
     CHARGE_QUEUES,
     FIRST_CHARGE_ACTORS,
@@ -22,12 +25,13 @@ from schemas.commands import (
     VOID_ACTOR,
     VOID_QUEUE,
 )
+from schemas.events import EVENTS_EXCHANGE
 from services.relay.ahead import AT_ONCE, FIRST_HINTS, PER_S
 from services.relay.feed import QUEUED_AT_LEAST
 from services.relay.rates import Limits
 from services.relay.relay import NO_LIMITS, lines_of, run_relay
 from shared.messaging.publish import Outgoing, Publisher
-from shared.messaging.topology import AGGREGATOR_QUEUE, declare
+from shared.messaging.topology import NOTIFY_QUEUE, UNROUTED_QUEUE, declare
 from shared.store import outbox, statements
 from tests import builders
 from tests.cutting import cut_connections
@@ -35,6 +39,7 @@ from tests.metrics import shown
 from tests.rabbitmq_vhost import RabbitMQ
 from tests.waiting import eventually
 
+UPSTREAM = "upstream"
 VANTAGE_QUEUE, FIRST_QUEUE = CHARGE_QUEUES["vantage"], FIRST_CHARGE_QUEUES["vantage"]
 LARGE, SMALL = UUID(int=1), UUID(int=2)
 
@@ -49,6 +54,17 @@ def database(database_url: str) -> Iterator[psycopg.Connection]:
 def publisher(amqp_url: str) -> Iterator[Publisher]:
     with Publisher(amqp_url) as publisher:
         yield publisher
+
+
+DISABLED = {"state": "disabled", "disabled_at": datetime.now(UTC), "disabled_by": "pat", "disabled_why": "asked"}
+
+
+@pytest.fixture
+def upstream(rabbitmq: RabbitMQ, amqp_url: str) -> str:
+    """A queue of an upstream app that takes every event."""
+    declare(amqp_url)
+    rabbitmq.bind(UPSTREAM, EVENTS_EXCHANGE, "#")
+    return UPSTREAM
 
 
 @contextmanager
@@ -109,12 +125,20 @@ def batch_of(database: psycopg.Connection, *, account: str) -> UUID:
     return builders.batch(database, practice, total=1, total_minor=100, processor_account=account)
 
 
-def announce(database: psycopg.Connection, count: int) -> None:
+def announce(
+    database: psycopg.Connection,
+    count: int,
+    *,
+    type_: str = "payment.approved",
+    batch: UUID = LARGE,
+    practice: str = "practice-1",
+) -> None:
     database.execute(
         "INSERT INTO outbox (lane, batch_id, routing_key, body)"
-        " SELECT 'event', %s, 'payment.approved', jsonb_build_object('sequence', n)::text"
-        " FROM generate_series(1, %s) n",
-        (LARGE, count),
+        " SELECT 'event', %(batch)s, %(type)s, jsonb_build_object('sequence', n, 'type', %(type)s::text,"
+        "   'batch_id', %(batch)s::text, 'practice_id', %(practice)s::text)::text"
+        " FROM generate_series(1, %(count)s) n",
+        {"type": type_, "batch": batch, "practice": practice, "count": count},
     )
     database.execute(f"NOTIFY {outbox.CHANNEL}")
 
@@ -169,26 +193,99 @@ def test_a_command_becomes_a_dramatiq_message_with_the_payment_only(
 
 
 def test_events_leave_in_the_order_they_were_written(
-    database: psycopg.Connection, database_url: str, amqp_url: str
+    database: psycopg.Connection, database_url: str, amqp_url: str, upstream: str
 ) -> None:
     announce(database, 2500)
     with relaying(database_url, amqp_url):
         eventually(lambda: rows_left(database) == 0)
-    assert sequences(taken(amqp_url, AGGREGATOR_QUEUE, at_least=2500)) == list(range(1, 2501))
+    assert sequences(taken(amqp_url, upstream, at_least=2500)) == list(range(1, 2501))
+
+
+def test_the_aggregator_gets_one_count_of_a_batch_whatever_number_of_its_payments_moved(
+    database: psycopg.Connection, database_url: str, rabbitmq: RabbitMQ, amqp_url: str
+) -> None:
+    for batch in (LARGE, SMALL):
+        announce(database, 300, batch=batch)
+    announce(database, 5, type_="batch.completed")
+    announce(database, 5, type_="invoice.paid")
+    with relaying(database_url, amqp_url):
+        eventually(lambda: rows_left(database) == 0)
+        counted = [json.loads(body) for body in taken(amqp_url, AGGREGATOR_QUEUE, at_least=2)]
+        assert {one["batch_id"] for one in counted} == {str(LARGE), str(SMALL)}
+        # Rows that were notified one by one may have left in two rounds.
+        assert len(counted) <= 4
+        announce(database, 5, type_="invoice.reopened")
+        eventually(lambda: rows_left(database) == 0)
+    assert rabbitmq.depth(AGGREGATOR_QUEUE) == 0
+
+
+def test_notify_gets_the_events_of_practices_with_a_webhook(
+    database: psycopg.Connection, database_url: str, rabbitmq: RabbitMQ, amqp_url: str, upstream: str
+) -> None:
+    builders.subscription(database, builders.practice(database, external_id="told"))
+    builders.subscription(database, builders.practice(database, external_id="off"), **DISABLED)
+    builders.subscription(database, builders.practice(database, external_id="gone"), state="deleted")
+    builders.practice(database, external_id="never")
+    practices = ("told", "off", "gone", "never", "unknown", "quote'\\")
+    for practice in practices:
+        announce(database, 1, type_="payment.approved", practice=practice)
+        announce(database, 1, type_="invoice.paid", practice=practice)
+    with relaying(database_url, amqp_url):
+        eventually(lambda: rows_left(database) == 0)
+    got = [json.loads(body) for body in taken(amqp_url, NOTIFY_QUEUE, at_least=4)]
+    kinds = ("payment.approved", "invoice.paid")
+    assert Counter((one["practice_id"], one["type"]) for one in got) == Counter(product(("told", "off"), kinds))
+    assert rabbitmq.depth(upstream) == 2 * len(practices)
+
+
+def test_an_event_of_a_practice_with_a_nul_leaves(
+    database: psycopg.Connection, database_url: str, rabbitmq: RabbitMQ, amqp_url: str, upstream: str
+) -> None:
+    body = json.dumps({"practice_id": "a\0b", "batch_id": None})
+    database.execute(
+        "INSERT INTO outbox (lane, batch_id, routing_key, body) VALUES ('event', %s, 'request.rejected', %s)",
+        (LARGE, body),
+    )
+    with relaying(database_url, amqp_url):
+        eventually(lambda: rows_left(database) == 0)
+    assert rabbitmq.bodies(upstream) == [body]
+
+
+def test_an_event_for_nobody_leaves_and_is_not_kept(
+    database: psycopg.Connection, database_url: str, rabbitmq: RabbitMQ, amqp_url: str
+) -> None:
+    announce(database, 10, type_="invoice.paid")
+    with relaying(database_url, amqp_url):
+        eventually(lambda: rows_left(database) == 0)
+    assert rabbitmq.depth(UNROUTED_QUEUE) == 0
+
+
+@pytest.mark.parametrize("queue", [AGGREGATOR_QUEUE, NOTIFY_QUEUE])
+def test_an_event_stays_until_every_queue_of_ours_has_it(
+    queue: str, database: psycopg.Connection, database_url: str, rabbitmq: RabbitMQ, amqp_url: str
+) -> None:
+    builders.subscription(database, builders.practice(database, external_id="told"))
+    with relaying(database_url, amqp_url):
+        announce(database, 1, practice="told")
+        eventually(lambda: rows_left(database) == 0)
+        rabbitmq.management.delete("queues", rabbitmq.vhost, queue)
+        announce(database, 1, practice="told")
+        eventually(lambda: rows_left(database) == 0)
+    assert rabbitmq.depth(queue) == 1
 
 
 def test_two_relays_publish_every_row_once(
-    database: psycopg.Connection, database_url: str, rabbitmq: RabbitMQ, amqp_url: str
+    database: psycopg.Connection, database_url: str, rabbitmq: RabbitMQ, amqp_url: str, upstream: str
 ) -> None:
     with relaying(database_url, amqp_url, relays=2):
         for _ in range(4):
             announce(database, 2000)
         eventually(lambda: rows_left(database) == 0)
-    assert rabbitmq.depth(AGGREGATOR_QUEUE) == 8000
+    assert rabbitmq.depth(upstream) == 8000
 
 
 def test_no_row_is_lost_when_connections_are_cut_under_way(
-    database: psycopg.Connection, database_url: str, amqp_url: str
+    database: psycopg.Connection, database_url: str, amqp_url: str, upstream: str
 ) -> None:
     with relaying(database_url, amqp_url):
         for _ in range(3):
@@ -196,13 +293,13 @@ def test_no_row_is_lost_when_connections_are_cut_under_way(
             eventually(lambda: rows_left(database) < 3000)
             assert cut_connections(amqp_url)
         eventually(lambda: rows_left(database) == 0)
-    counts = Counter(sequences(taken(amqp_url, AGGREGATOR_QUEUE, at_least=9000)))
+    counts = Counter(sequences(taken(amqp_url, upstream, at_least=9000)))
     assert set(counts) == set(range(1, 3001))
     assert min(counts.values()) == 3
 
 
 def test_goes_on_when_postgresql_ended_its_sessions(
-    database: psycopg.Connection, database_url: str, rabbitmq: RabbitMQ, amqp_url: str
+    database: psycopg.Connection, database_url: str, rabbitmq: RabbitMQ, amqp_url: str, upstream: str
 ) -> None:
     with relaying(database_url, amqp_url):
         announce(database, 10)
@@ -213,7 +310,7 @@ def test_goes_on_when_postgresql_ended_its_sessions(
         )
         announce(database, 10)
         eventually(lambda: rows_left(database) == 0)
-    assert rabbitmq.depth(AGGREGATOR_QUEUE) == 20
+    assert rabbitmq.depth(upstream) == 20
 
 
 def test_goes_on_after_rabbitmq_came_back_empty(

@@ -12,15 +12,16 @@ from uuid import UUID
 
 import pytest
 
-from schemas.commands import CHARGE_QUEUES, FIRST_CHARGE_QUEUES, REFUND_QUEUE, VOID_QUEUE
+from schemas.commands import AGGREGATOR_QUEUE, CHARGE_QUEUES, FIRST_CHARGE_QUEUES, REFUND_QUEUE, VOID_QUEUE
 from schemas.requests import REQUESTS_EXCHANGE, SUBMIT_QUEUE
 from services.development.processes import MODULES
 from services.development.sandbox import Sandbox
 from services.development.stack import ProcessNotReady
+from services.relay.events import messages
 from services.relay.hints import FIRST_LANES, LANES, Goal, Hints
 from shared.domain.words import ProcessorName
 from shared.messaging import topology
-from shared.store.outbox import CommandRow
+from shared.store.outbox import CommandRow, EventRow
 from tests.journeys.journey import Journey
 from tests.journeys.pausing import paused
 from tests.journeys.sandboxes import environment_of
@@ -112,7 +113,7 @@ def only_payment(practice: Journey, batch: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_there_is_a_frozen_message_of_every_queue_that_somebody_works_on() -> None:
-    worked_on = {*topology.COMMAND_QUEUES, topology.AGGREGATOR_QUEUE, SUBMIT_QUEUE}
+    worked_on = {*topology.COMMAND_QUEUES, AGGREGATOR_QUEUE, SUBMIT_QUEUE}
     assert {path.stem for path in RELEASED.iterdir()} == worked_on
 
 
@@ -160,7 +161,7 @@ def test_todays_aggregator_counts_what_an_older_relay_told(journey: Start) -> No
         publish(practice.box, released(CHARGE_QUEUES[STRIPE], payment=payment), queue=CHARGE_QUEUES[STRIPE])
         practice.some(batch, "settled")
         assert practice.batch(batch)["status"] == "processing"
-        queue = topology.AGGREGATOR_QUEUE
+        queue = AGGREGATOR_QUEUE
         publish(practice.box, released(queue, payment=payment, batch=batch["id"]), queue=queue)
         eventually(lambda: practice.batch(batch)["status"] == "completed", what="the batch is counted")
 
@@ -174,6 +175,13 @@ def test_todays_ingress_takes_an_older_request(journey: Start) -> None:
     publish(practice.box, body, queue=SUBMIT_QUEUE, exchange=REQUESTS_EXCHANGE)
     (batch,) = eventually(lambda: practice.api("batches")["items"], within_s=30, what="it is submitted")
     practice.until(batch, {"settled": 1})
+
+
+def test_an_older_aggregator_reads_what_todays_relay_writes() -> None:
+    """It reads a batch's id, wherever else its messages differ."""
+    event = {"batch_id": BATCH, "practice_id": None}
+    _, count = messages(EventRow(1, "payment.approved", "{}"), event, ())
+    assert json.loads(count.body) == {"batch_id": json.loads(released(AGGREGATOR_QUEUE))["batch_id"]}
 
 
 @pytest.mark.parametrize(("lane", "goal"), [*LANES.items(), *FIRST_LANES.items()])

@@ -351,6 +351,13 @@ REMOVALS: Final = (
         "tests/integration/test_relay.py::test_no_row_is_lost_when_connections_are_cut_under_way",
     ),
     Removal(
+        "relay: an event leaves the outbox when every queue of ours that it is for has it",
+        "services/relay/events.py",
+        "if all(safe[message.message_id] for message in group)]",
+        "if safe[group[0].message_id]]",
+        "tests/integration/test_relay.py::test_an_event_stays_until_every_queue_of_ours_has_it",
+    ),
+    Removal(
         "aggregator: it locks the batch before it reads its payments",
         "shared/store/sql/batch_status.sql",
         "FOR UPDATE OF b;",

@@ -11,12 +11,11 @@ from uuid import UUID
 import psycopg
 from dramatiq import Message as HintMessage
 
-from schemas.commands import CHARGE_QUEUES, FIRST_CHARGE_QUEUES, REFUND_QUEUE, VOID_QUEUE
+from schemas.commands import AGGREGATOR_QUEUE, CHARGE_QUEUES, FIRST_CHARGE_QUEUES, REFUND_QUEUE, VOID_QUEUE
 from services.aggregator.aggregator import aggregate
 from services.relay.feed import POLL_S
 from services.relay.relay import lines_of
 from shared.domain.words import ProcessorName
-from shared.messaging.topology import AGGREGATOR_QUEUE
 from shared.store.batch_status import recompute
 from shared.store.group_commit import GroupCommit
 from tests.simulation.bank import Bank

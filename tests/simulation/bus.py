@@ -7,9 +7,9 @@ from datetime import datetime
 
 import orjson
 
+from schemas.commands import AGGREGATOR_QUEUE
 from schemas.events import EVENTS_EXCHANGE
 from shared.messaging.publish import Outgoing
-from shared.messaging.topology import AGGREGATOR_QUEUE
 from tests.simulation.gates import Process
 from tests.simulation.world import World
 
@@ -25,9 +25,11 @@ class Message:
 
 
 def _about(message: Outgoing) -> tuple[str, str]:
-    """The step that an event tells, or the payment that a hint names. Ids sort by the time at which they were made."""
+    """The step that an event tells, or what a command names. Ids sort by the time at which they were made."""
     body = orjson.loads(message.body)
-    return message.routing_key.partition(".")[0], body["event_id"] if message.exchange else body["args"][0]
+    if message.exchange:
+        return message.routing_key.partition(".")[0], body["event_id"]
+    return message.routing_key, body["batch_id"] if message.routing_key == AGGREGATOR_QUEUE else body["args"][0]
 
 
 @dataclass(eq=False, slots=True)
@@ -56,9 +58,9 @@ class Bus:
     def _arrive(self, message: Outgoing) -> bool:
         """Put a message into its queue, or not; whether that is confirmed."""
         world = self.world
-        if message.exchange == EVENTS_EXCHANGE and not message.routing_key.startswith("payment."):
+        if message.exchange == EVENTS_EXCHANGE:
             return not world.strikes("message_unconfirmed")  # for upstream alone
-        queue = AGGREGATOR_QUEUE if message.exchange == EVENTS_EXCHANGE else message.routing_key
+        queue = message.routing_key
         lost, confirmed = world.strikes("message_lost"), not world.strikes("message_unconfirmed")
         copies = 0 if lost else 1 + world.strikes("message_doubled")
         world.trace.add(f"  {copies} of {queue} {_about(message)[1]}{'' if confirmed else ' unconfirmed'}")
