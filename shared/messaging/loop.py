@@ -12,6 +12,7 @@ from dramatiq import Broker
 
 from shared.messaging.consumer import EpochConsumer, EpochMessage
 from shared.telemetry import metrics, traces
+from shared.waiting import SLICE
 
 Hook = Callable[[], Awaitable[None]]
 
@@ -99,13 +100,19 @@ class LoopThread(threading.Thread):
             self._take_from(queue)
 
     def _take_from(self, queue: str) -> None:
+        """Start a slice of what came in a queue, and the rest in the loop's next turn."""
         waiting = self._waiting[queue]
+        started = 0
         while waiting and self._at_work[queue] < self._in_flight:
+            if started == SLICE:
+                self._loop.call_soon(self._take_from, queue)
+                return
             consumer, message = waiting.popleft()
             if message.epoch.ended:
                 # RabbitMQ has given it to somebody else meanwhile, perhaps to us.
                 self.counts["stale_copies_skipped"] += 1
                 continue
+            started += 1
             self._at_work[queue] += 1
             self._running[id(message)] = self._loop.create_task(self._run(consumer, message))
 

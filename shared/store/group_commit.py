@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextvars import Context
 from typing import Generic, TypeVar
 
-from shared.waiting import set_within
+from shared.waiting import SLICE, set_within
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -83,6 +83,13 @@ class GroupCommit(Generic[Item, Result]):
             if not isinstance(error, Exception):
                 raise
             return
-        for (_, future), result in zip(group, results, strict=True):
+        self._answer(deque(zip((future for _, future in group), results, strict=True)))
+
+    def _answer(self, answers: deque[tuple[asyncio.Future[Result], Result]]) -> None:
+        """Wake the members, a slice in each turn of the loop: what all do next at once would hold it for long."""
+        for _ in range(min(SLICE, len(answers))):
+            future, result = answers.popleft()
             if not future.done():
                 future.set_result(result)
+        if answers:
+            asyncio.get_running_loop().call_soon(self._answer, answers)

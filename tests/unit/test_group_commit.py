@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from shared.store.group_commit import GroupCommit
+from shared.waiting import SLICE
 
 
 def test_each_member_gets_its_own_result_whatever_the_groups() -> None:
@@ -42,6 +43,32 @@ def test_what_gathers_while_a_group_runs_is_the_next_group_in_order() -> None:
 
     asyncio.run(main())
     assert groups == [[0], [1, 2, 3]]
+
+
+def test_the_members_of_a_large_group_go_on_a_slice_at_a_time() -> None:
+    woken = 0
+
+    async def run(group: Sequence[int]) -> Sequence[int]:
+        return group
+
+    async def main() -> list[int]:
+        nonlocal woken
+        commits = GroupCommit(run, most=100)
+
+        async def member(item: int) -> None:
+            nonlocal woken
+            assert await commits.submit(item) == item
+            woken += 1
+
+        members = [asyncio.create_task(member(item)) for item in range(2 * SLICE + 3)]
+        seen = [0]
+        while woken < len(members):
+            await asyncio.sleep(0)
+            if woken != seen[-1]:
+                seen.append(woken)
+        return seen
+
+    assert asyncio.run(main()) == [0, SLICE, 2 * SLICE, 2 * SLICE + 3]
 
 
 def test_a_group_is_never_larger_than_asked_for() -> None:

@@ -15,6 +15,7 @@ from shared.domain.ids import uuid7
 from shared.domain.snapshot import Payment, Step
 from shared.store import payments
 from shared.store.payments import Candidate, Connection, Owned
+from shared.waiting import in_slices
 from workers.clock import elapsed_s
 from workers.evidence import TRY_AGAIN, log_steps
 from workers.ordering import charge_order
@@ -97,7 +98,7 @@ async def _claim(tokens: dict[UUID, UUID], *, claimer: Claimer) -> list[Owned]:
         taken: set[str] = set()
         steps = [
             step
-            for candidate in candidates
+            async for candidate in in_slices(candidates)
             if (step := _decide(candidate, tokens[candidate.payment.id], taken, claimer=claimer))
         ]
         await _put_off(connection, candidates)
@@ -107,7 +108,7 @@ async def _claim(tokens: dict[UUID, UUID], *, claimer: Claimer) -> list[Owned]:
             reached("claim_written")
     if steps:
         reached("claim_committed")
-    log_steps(steps)
+    await log_steps(steps)
     return [_owned(step) for step in steps if step.attempt]
 
 
