@@ -65,9 +65,10 @@ browser: setup ## The console in Chromium: the journey, axe, pictures into docs/
 crash-points: running ## Kill processes at every named place, under load
 	@BATCHPAY_CRASH_POINTS=all $(BIN)/pytest tests/chaos/test_crash_points.py
 
+ONLY ?=
 .PHONY: protections
-protections: setup ## Take each protection out of a copy of the code and see its test fail
-	@$(BIN)/python -m tests.protections
+protections: setup ## Take each protection out of a copy of the code and see its test fail: make protections ONLY=relay
+	@$(BIN)/python -m tests.protections $(ONLY)
 
 MUTANTS ?=
 .PHONY: mutation

@@ -1,7 +1,7 @@
 """`python -m tests.chaos --minutes 10 --seed 1`: breaks everything at random while batches run, then counts the money.
 
 The schedule of the faults is a pure function of the seed; how they meet the work is not. Ends with 1 unless nothing was
-charged twice, nothing is lost and every invariant holds. Logs and the report stay in `run/chaos/`.
+charged or given back twice, nothing is lost and every invariant holds. Logs and the report stay in `run/chaos/`.
 """
 
 import shutil
@@ -81,6 +81,7 @@ def run(servers: Servers, folder: Path, *, seed: int, length_s: float) -> Report
             restarts={name: box.stack.starts(name) - 1 for name in MODULES},
             batches=len(work.acknowledged),
             voids_asked=work.voids_asked,
+            refunds_asked=work.refunds_asked,
             longest_answer_s=work.longest_answer_s,
             quiet_after_s=quiet_after_s,
             verdict=judge(box.database_url, ledgers, work.acknowledged),

@@ -1,4 +1,4 @@
-"""What upstream apps and billing staff do while everything breaks: submit, submit again, void."""
+"""What upstream apps and billing staff do while everything breaks: submit, submit again, void, refund."""
 
 import random
 import threading
@@ -48,12 +48,13 @@ class Load:
     stop: threading.Event = field(default_factory=threading.Event)
     acknowledged: list[Acknowledged] = field(default_factory=list)
     voids_asked: int = 0
+    refunds_asked: int = 0
     longest_answer_s: float = 0.0
 
 
 @contextmanager
 def running(load: Load) -> Iterator[None]:
-    """Submits and voids for the time of the block; afterwards every call has been answered. Raises what one raised."""
+    """Submits, voids and refunds while the block runs; then every call has been answered. Raises what one raised."""
     with ThreadPoolExecutor(len(load.practices)) as threads:
         busy = [
             threads.submit(_work, load, practice, random.Random(load.seed + place))
@@ -98,6 +99,11 @@ def _work(load: Load, practice: Journey, chance: random.Random) -> None:
             rows = _answered(load, lambda batch=batch: practice.report(batch))
             _answered(load, lambda row=rows[chosen[0]]: practice.void_payment(row))
             load.voids_asked += 1
+        elif fate < 0.5:
+            # What has settled by then is given back: at Stripe a charge has when it is answered.
+            load.stop.wait(chance.uniform(0, 4))
+            _answered(load, lambda batch=batch: practice.refund(batch))
+            load.refunds_asked += 1
 
 
 def _submit(load: Load, practice: Journey, invoices: list[str], *, twice: bool) -> dict[str, Any]:

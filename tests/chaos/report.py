@@ -25,6 +25,7 @@ class Report:
     restarts: Mapping[str, int]
     batches: int
     voids_asked: int
+    refunds_asked: int
     longest_answer_s: float
     quiet_after_s: float
     verdict: Verdict
@@ -60,6 +61,7 @@ def _results(report: Report) -> list[tuple[str, str]]:
     return [
         ("batches acknowledged", str(report.batches)),
         ("voids asked for", str(report.voids_asked)),
+        ("refunds of a batch asked for", str(report.refunds_asked)),
         ("payments", str(verdict.payments)),
         *((f"  {state}", str(count)) for state, count in verdict.states.items()),
         ("processes started again", str(sum(report.restarts.values()))),
@@ -73,6 +75,7 @@ def _results(report: Report) -> list[tuple[str, str]]:
         ("invariants broken", _verdict(len(verdict.broken_invariants))),
         ("differences from the processors' ledgers", _verdict(len(verdict.differences))),
         ("lost payments", _verdict(len(verdict.lost_payments))),
+        ("given back twice", _verdict(len(verdict.double_returns))),
         ("double charges", _verdict(len(verdict.double_charges))),
     ]
 
@@ -82,4 +85,10 @@ def _verdict(count: int) -> str:
 
 
 def _wrong(verdict: Verdict) -> list[str]:
-    return [*verdict.double_charges, *verdict.lost_payments, *verdict.differences, *verdict.broken_invariants]
+    return [
+        *verdict.double_charges,
+        *verdict.double_returns,
+        *verdict.lost_payments,
+        *verdict.differences,
+        *verdict.broken_invariants,
+    ]

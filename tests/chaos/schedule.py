@@ -80,6 +80,7 @@ MISBEHAVIOURS: Final = tuple(
         ("vantage", "charge", _ANY_OPERATION + _LATE + _VANTAGE_CHARGE),
         ("stripe", "charge", _ANY_OPERATION + _LATE),
         ("vantage", "void", _ANY_OPERATION + _LATE),
+        ("stripe", "refund", _ANY_OPERATION + _LATE),
     )
     for behaviour in behaviours
 )

@@ -27,10 +27,19 @@ class Books:
             "UPDATE batch SET approved = 2, approved_minor = 10000, unfinished = 0, unfinished_minor = 0,"
             " status = 'completed', posting = 'posted'"
         )
-        rows = connection.execute("SELECT reference, account, amount_minor FROM attempt ORDER BY id").fetchall()
+        rows = connection.execute(
+            "SELECT reference, account, amount_minor, processor_ref FROM attempt ORDER BY id"
+        ).fetchall()
         self.ledger = [
-            {"kind": "charge", "reference": reference, "account": account, "amount_minor": minor, "state": "settled"}
-            for reference, account, minor in rows
+            {
+                "kind": "charge",
+                "reference": reference,
+                "account": account,
+                "amount_minor": minor,
+                "state": "settled",
+                "processor_ref": processor_ref,
+            }
+            for reference, account, minor, processor_ref in rows
         ]
         invoices = connection.execute("SELECT external_id FROM invoice ORDER BY 1").fetchall()
         self.acknowledged = [Acknowledged(str(made.batch_id), tuple(name for (name,) in invoices))]
@@ -70,6 +79,18 @@ def test_two_attempts_that_both_took_money_are_a_double_charge_unless_one_gave_i
     assert any("was charged 2 times" in each for each in books.judged().double_charges)
     books.ledger[-1]["state"] = "voided"
     assert not books.judged().double_charges
+
+
+def test_more_given_back_than_was_taken_is_a_double_return(books: Books) -> None:
+    charge = books.ledger[0]
+    refund = {"kind": "refund", "reference": "r", "account": charge["account"], "parent_ref": charge["processor_ref"]}
+    half = charge["amount_minor"] // 2
+    books.ledger += [{**refund, "amount_minor": half}, {**refund, "amount_minor": charge["amount_minor"] - half}]
+    assert not books.judged().double_returns
+    books.ledger.append({**refund, "amount_minor": 1})
+    verdict = books.judged()
+    assert not verdict.good
+    assert any(charge["reference"] in each for each in verdict.double_returns)
 
 
 def test_a_payment_that_took_nothing_there_is_a_difference(books: Books) -> None:

@@ -17,6 +17,7 @@ from tests.chaos.quiet import OPEN
 Facts = Mapping[ProcessorName, Sequence[Mapping[str, Any]]]
 
 _GIVEN_BACK: Final = frozenset({"voided", "refunded"})
+_RETURNS: Final = frozenset({"void", "refund"})
 # From losing track of a payment to knowing again: a resend that is lost in its turn begins anew and is part of it.
 _RESOLUTIONS: Final = """
     SELECT lost.payment_id, min(known.at) - lost.at
@@ -28,11 +29,12 @@ _RESOLUTIONS: Final = """
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """`good` only if nothing was charged twice, nothing is lost, nothing is open, and every rule holds."""
+    """`good` only if nothing was charged or given back twice, nothing is lost or open, and every rule holds."""
 
     payments: int
     states: Mapping[str, int]
     double_charges: tuple[str, ...]
+    double_returns: tuple[str, ...]
     lost_payments: tuple[str, ...]
     differences: tuple[str, ...]
     broken_invariants: tuple[str, ...]
@@ -44,8 +46,8 @@ class Verdict:
 
     @property
     def good(self) -> bool:
-        found = (self.double_charges, self.lost_payments, self.differences, self.broken_invariants, self.unfinished)
-        return not any(found)
+        wrong = (self.double_charges, self.double_returns, self.lost_payments, self.differences, self.broken_invariants)
+        return not any(wrong) and not self.unfinished
 
 
 def judge(database_url: str, ledgers: Facts, acknowledged: Sequence[Acknowledged]) -> Verdict:
@@ -58,6 +60,7 @@ def judge(database_url: str, ledgers: Facts, acknowledged: Sequence[Acknowledged
             payments=sum(states.values()),
             states=states,
             double_charges=tuple(_charged_twice(connection, ledgers)),
+            double_returns=tuple(_given_back_twice(ledgers)),
             lost_payments=tuple(_lost(connection, acknowledged)),
             differences=tuple(
                 f"{result.practice}: {difference}"
@@ -94,6 +97,22 @@ def _charged_twice(connection: psycopg.Connection[Any], ledgers: Facts) -> list[
         *(f"{reference} executed {times} times" for reference, times in executed.items() if times > 1),
         *(f"invoice {invoice} was charged {times} times" for invoice, times in standing.items() if times > 1),
     ]
+
+
+def _given_back_twice(ledgers: Facts) -> list[str]:
+    """Charges of which more was voided and refunded than was taken."""
+    found = []
+    for facts in ledgers.values():
+        given_back: Counter[str] = Counter()
+        for fact in facts:
+            if fact["kind"] in _RETURNS:
+                given_back[fact["parent_ref"]] += fact["amount_minor"]
+        found += [
+            f"{fact['reference']} took {fact['amount_minor']} and gave {returned} back"
+            for fact in facts
+            if fact["kind"] == "charge" and (returned := given_back[fact["processor_ref"]]) > fact["amount_minor"]
+        ]
+    return found
 
 
 def _lost(connection: psycopg.Connection[Any], acknowledged: Sequence[Acknowledged]) -> list[str]:

@@ -1,5 +1,8 @@
 """`python -m tests.protections`: takes each protection out of a copy of the code and sees its test fail.
 
+python -m tests.protections                 all of them: a quarter of an hour
+python -m tests.protections relay refund    those whose text or file has one of these words
+
 Prints the table of `tests/README.md`. Exit code 1 if a test passes without what it is there for.
 """
 
@@ -13,7 +16,9 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
+
+import typer
 
 from services.development.servers import Servers, development_servers
 from tests.protections.removals import REMOVALS, Removal
@@ -26,12 +31,19 @@ _LONGEST_S: Final = 300
 _SIDE_BY_SIDE: Final = 2
 
 
-def main() -> int:
+def main(only: Annotated[list[str] | None, typer.Argument(help="Words of a protection or its file.")] = None) -> None:
     """One PostgreSQL and one RabbitMQ serve all tests, each of which has a database and a virtual host of its own."""
+    chosen = [removal for removal in REMOVALS if not only or any(word in _names(removal) for word in only)]
+    if not chosen:
+        raise typer.BadParameter(f"no protection names {' or '.join(only or [])}")
     _say("| protection | taken out of | test | seen when it was taken out |\n|---|---|---|---|")
     with development_servers() as servers, ThreadPoolExecutor(_SIDE_BY_SIDE) as threads:
-        failures = list(threads.map(partial(_seen, environment=_environment(servers)), REMOVALS))
-    return 1 if None in failures else 0
+        failures = list(threads.map(partial(_seen, environment=_environment(servers)), chosen))
+    raise typer.Exit(1 if None in failures else 0)
+
+
+def _names(removal: Removal) -> str:
+    return f"{removal.protection} {removal.file}"
 
 
 def _environment(servers: Servers) -> dict[str, str]:
@@ -89,4 +101,4 @@ def _failure(copy: Path, test: str, environment: Mapping[str, str]) -> str | Non
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    typer.run(main)
