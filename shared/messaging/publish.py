@@ -2,7 +2,9 @@
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import takewhile
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
 
@@ -168,7 +170,7 @@ class _Link:
         self._lock = threading.Lock()
         self._publishing: _Publishing | None = None
         self._tag = 0
-        self._connection = pika.SelectConnection(
+        self._connection = GatheringConnection(
             parameters,
             on_open_callback=lambda connection: connection.channel(on_open_callback=self._open),
             on_open_error_callback=self._lost,
@@ -227,6 +229,10 @@ class _Link:
         channel.confirm_delivery(self._answered, callback=lambda _frame: self._on_ready())
 
     def _fill_window(self, publishing: "_Publishing") -> None:
+        with self._connection.gathering():
+            self._write_window(publishing)
+
+    def _write_window(self, publishing: "_Publishing") -> None:
         while len(publishing.unanswered) < WINDOW and publishing.next < len(publishing.messages):
             message = publishing.messages[publishing.next]
             self._tag += 1
@@ -284,6 +290,32 @@ class _Link:
         self._connection.ioloop.stop()
 
 
+class GatheringConnection(pika.SelectConnection):  # type: ignore[misc]  # pika has no types
+    """Sends what is written within `gathering()` in one piece.
+
+    pika calls the system for every frame, three times for a message, and RabbitMQ reads each by itself.
+    `_adapter_emit_data` is what pika has every adapter write.
+    """
+
+    _gathered: list[bytes] | None = None
+
+    @contextmanager
+    def gathering(self) -> Iterator[None]:
+        gathered = self._gathered = []
+        try:
+            yield
+        finally:
+            self._gathered = None
+            if gathered:
+                self._adapter_emit_data(b"".join(gathered))
+
+    def _adapter_emit_data(self, data: bytes) -> None:
+        if self._gathered is None:
+            super()._adapter_emit_data(data)
+        else:
+            self._gathered.append(data)
+
+
 class _Publishing:
     """What became of the messages of one call so far."""
 
@@ -298,7 +330,8 @@ class _Publishing:
 
     def answer(self, tag: int, *, multiple: bool, ack: bool) -> None:
         """Take in a confirm. RabbitMQ returns a message, where it does, before it confirms it."""
-        tags = [earlier for earlier in self.unanswered if earlier <= tag] if multiple else [tag]
+        # They are in the order in which they were given.
+        tags = [*takewhile(lambda earlier: earlier <= tag, self.unanswered)] if multiple else [tag]
         self.refused += 0 if ack else len(tags)
         for answered in tags:
             index = self.unanswered.pop(answered)

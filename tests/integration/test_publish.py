@@ -4,14 +4,16 @@ import gc
 import threading
 import warnings
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
+import pika
 import pytest
 
 from schemas.commands import VOID_QUEUE
 from schemas.events import EVENTS_EXCHANGE
 from shared.messaging import topology
-from shared.messaging.publish import WINDOW, Outgoing, Publisher
+from shared.messaging.publish import WINDOW, GatheringConnection, Outgoing, Publisher
 from tests.cutting import cut_connections
 from tests.rabbitmq_vhost import RabbitMQ
 from tests.waiting import eventually
@@ -65,6 +67,51 @@ def test_messages_carry_what_was_asked(rabbitmq: RabbitMQ, publisher: Publisher)
     properties = message["properties"]
     assert properties["headers"]["traceparent"] == "00-1"
     assert (properties["message_id"], properties["delivery_mode"]) == ("m-1", 2)
+
+
+class Recorder:
+    """The socket's side of a connection."""
+
+    def __init__(self) -> None:
+        self.written: list[bytes] = []
+
+    def write(self, data: bytes) -> None:
+        self.written.append(data)
+
+
+@pytest.fixture
+def recorder() -> Recorder:
+    return Recorder()
+
+
+@pytest.fixture
+def connection(recorder: Recorder) -> Iterator[GatheringConnection]:
+    """One that was never made, and writes into the recorder."""
+    connection = GatheringConnection(pika.ConnectionParameters("127.0.0.1", 1), internal_connection_workflow=False)
+    connection._transport = recorder
+    yield connection
+    connection.ioloop.close()
+
+
+def test_pika_sends_every_frame_by_itself(connection: GatheringConnection, recorder: Recorder) -> None:
+    """Should an upgrade change this, `GatheringConnection` has nothing more to do."""
+    connection._output_marshaled_frames([b"method", b"header", b"body"])
+    assert recorder.written == [b"method", b"header", b"body"]
+
+
+def test_what_is_written_while_gathering_is_sent_in_one_piece_also_if_something_fails(
+    connection: GatheringConnection, recorder: Recorder
+) -> None:
+    with connection.gathering():
+        connection._output_marshaled_frames([b"method", b"header"])
+        connection._output_marshaled_frames([b"body"])
+        assert not recorder.written
+    with suppress(ZeroDivisionError), connection.gathering():
+        connection._output_marshaled_frames([b"another"])
+        raise ZeroDivisionError
+    with connection.gathering():
+        pass
+    assert recorder.written == [b"methodheaderbody", b"another"]
 
 
 def test_a_returned_message_is_not_confirmed_and_its_neighbours_are(publisher: Publisher) -> None:
