@@ -1,10 +1,13 @@
 """Billing staff resolve what is under review; the janitor's answer is played here."""
 
 import re
+from datetime import UTC, datetime
 from uuid import UUID
 
+import psycopg
 import pytest
 
+from tests import builders
 from tests.console_client import Console, Visitor, draft_with, submit, with_console
 from tests.submit_service import seed
 
@@ -56,6 +59,19 @@ def test_what_a_person_says_is_written_down_and_the_page_waits_for_the_answer(ur
         assert "Nothing is left to resolve" in done
         assert "every 1s" not in done
         assert "Nothing to review" in (await pat.get("/console/review")).body
+
+    with_console(url, story)
+
+
+def test_who_says_that_it_was_not_charged_says_which_day_was_searched(url: str) -> None:
+    async def story(console: Console) -> None:
+        pat, payment, path = await under_review(console)
+        with psycopg.connect(url) as connection:
+            # After midnight in UTC it is the evening before at the practice.
+            sent_at = datetime(2025, 11, 24, 3, 0, tzinfo=UTC)
+            attempt = builders.attempt(connection, payment, first_send_at=sent_at, last_send_at=sent_at)
+            (reference,) = connection.execute("SELECT reference FROM attempt WHERE id = %s", [attempt]).fetchone() or ()
+        assert f"I searched {reference} of Nov 23, 2025 at Vantage and found nothing." in (await pat.get(path)).body
 
     with_console(url, story)
 

@@ -12,8 +12,8 @@ from services.submit.console.session import Member, SignedIn
 from services.submit.payments import visible_payment
 from shared.domain.payment import State
 from shared.domain.resolving import Verdict, suggestion, verdicts
-from shared.domain.words import ProcessorName
-from shared.store import audit, resolutions
+from shared.domain.words import AttemptKind, ProcessorName
+from shared.store import audit, report, resolutions
 from shared.store.scope import seeing
 
 router = APIRouter()
@@ -100,6 +100,9 @@ async def _page(
     async with seeing(pool, member.scope) as connection:
         row, shell = await pages.payment(connection, member, payment)
         said = await resolutions.newest(connection, payment)
+        charges = [
+            one for one in await report.attempts(connection, payment_id=payment) if one.kind == AttemptKind.CHARGE
+        ]
     state = State(row.state)
     return pages.page(
         request,
@@ -109,6 +112,7 @@ async def _page(
         status=422 if faults else 200,
         row=row,
         said=said,
+        sent_at=charges[-1].first_send_at if charges else None,
         choices=[choice.value for choice in verdicts(state)],
         suggestion=suggestion(state, ProcessorName(row.processor)),
         faults=faults or {},

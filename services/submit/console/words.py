@@ -46,7 +46,6 @@ BATCHES: Final = {
 }
 # Without a count or an amount: either would tell about clients that this person must not see.
 HIDDEN: Final = "Payments for other clinicians\N{RIGHT SINGLE QUOTATION MARK} clients are hidden."
-WAITING: Final = Shown("Waiting for approval", "person", "warn")
 
 PERMISSIONS: Final = {
     Permission.BILLING: "see and submit batches",
