@@ -351,6 +351,44 @@ REMOVALS: Final = (
         "tests/integration/test_relay.py::test_no_row_is_lost_when_connections_are_cut_under_way",
     ),
     Removal(
+        "relay: a batch's cursor passes confirmed hints only",
+        "services/relay/hints.py",
+        "        if first not in arrived:\n",
+        "        if first not in taken.firsts:\n",
+        "tests/integration/test_first_hints.py"
+        "::test_the_cursor_stops_before_a_hint_that_was_not_confirmed_and_it_is_taken_again",
+    ),
+    Removal(
+        "relay: a batch's row stays while a payment behind its cursor is queued",
+        "shared/store/sql/outbox.sql",
+        "unhinted.id IS NULL AS over",
+        "true AS over",
+        "tests/integration/test_first_hints.py::test_a_relay_that_dies_anywhere_hints_every_payment_at_least_once",
+    ),
+    Removal(
+        "relay: one at a time takes the first hints of a batch",
+        "shared/store/sql/outbox.sql",
+        "  FOR UPDATE OF h SKIP LOCKED\n",
+        "",
+        "tests/integration/test_first_hints.py"
+        "::test_a_batch_that_another_relay_holds_is_looked_at_again_soon_and_not_at_once",
+    ),
+    Removal(
+        "relay: a new batch goes ahead though the other line holds it",
+        "services/relay/ahead.py",
+        "waits=True",
+        "waits=False",
+        "tests/integration/test_first_hints.py::test_first_hints_go_ahead_though_the_other_line_holds_their_row",
+    ),
+    Removal(
+        "janitor: a payment that its batch's cursor has passed is hinted again",
+        "shared/store/sql/sweep.sql",
+        " AND h.after < p.id)",
+        ")",
+        "tests/integration/test_first_hints.py"
+        "::test_the_janitor_hints_what_its_batch_has_hinted_before_and_nothing_that_still_waits_for_that",
+    ),
+    Removal(
         "aggregator: it locks the batch before it reads its payments",
         "shared/store/sql/batch_status.sql",
         "FOR UPDATE OF b;",

@@ -63,7 +63,7 @@ ORDER BY wanted.place
 
 -- name: submit
 -- All or nothing in one statement: what is selected is judged, and only a selection without any reason and with the
--- control totals that the user confirmed gets numbers, a batch, its payments, their hints and the audit entry. The
+-- control totals that the user confirmed gets numbers, a batch, its payments, the row of their first hints and the audit entry. The
 -- practice's row is locked by `numbered` only, the last step that another submit could have to wait for.
 WITH selected AS MATERIALIZED (
   SELECT e.*
@@ -109,10 +109,9 @@ WITH selected AS MATERIALIZED (
   CROSS JOIN unnest(%(invoices)s::text[], %(payment_ids)s::uuid[]) WITH ORDINALITY
     AS wanted (external_id, payment_id, place)
   JOIN selected s ON s.invoice_external_id = wanted.external_id
-  RETURNING id, batch_id, processor
 ), hints AS (
-  INSERT INTO outbox (lane, batch_id, payment_id)
-  SELECT 'charge.' || processor, batch_id, id FROM new_payments
+  INSERT INTO batch_hint (lane, batch_id)
+  SELECT 'charge.' || processor, id FROM new_batch
 ), audited AS (
   INSERT INTO audit_entry (practice_id, actor, source, action, batch_id, detail)
   SELECT practice_id, %(actor)s, %(source)s, 'batch.submitted', id,
