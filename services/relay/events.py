@@ -5,7 +5,7 @@ moved, and notify what it has a receiver for: both get it straight into their qu
 not arrive.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any, Final, NamedTuple
 
 import orjson
@@ -14,7 +14,7 @@ from psycopg import Connection
 
 from schemas.commands import AGGREGATOR_QUEUE
 from schemas.events import EVENTS_EXCHANGE, subject_keys
-from shared.crash_points import reached
+from services.relay.publishing import publish_locked
 from shared.messaging.publish import Outgoing, Publisher
 from shared.messaging.topology import NOTIFY_QUEUE
 from shared.store import deliveries, outbox
@@ -42,13 +42,15 @@ def send_events(connection: Connection[Any], publisher: Publisher) -> Sent:
         practices = deliveries.with_webhooks(connection, {one["practice_id"] for one in told if one.get("practice_id")})
         of_row = {row.id: messages(row, one, practices) for row, one in zip(rows, told, strict=True)}
         wanted = {message.message_id: message for group in of_row.values() for message in group}
-        reached("relay_taken")
-        safe = dict(zip(wanted, publisher.publish(list(wanted.values())), strict=True))
-        left = [row_id for row_id, group in of_row.items() if all(safe[message.message_id] for message in group)]
-        if left:
-            reached("relay_confirmed")
-            outbox.delete(connection, ids=left)
-            reached("relay_deleted")
+        left: list[int] = []
+
+        def take_off(confirmed: Sequence[bool]) -> None:
+            safe = dict(zip(wanted, confirmed, strict=True))
+            left.extend(row for row, group in of_row.items() if all(safe[message.message_id] for message in group))
+            if left:
+                outbox.delete(connection, ids=left)
+
+        publish_locked(publisher, list(wanted.values()), take_off=take_off)
     if len(left) < len(rows):
         _log.warning("relay_unconfirmed", events=len(rows) - len(left))
     return Sent(len(rows), len(left))

@@ -23,7 +23,7 @@ QUEUED_AT_LEAST: Final = 64
 # The rate is learned over this time, and rises by this factor at each look that found the queue empty.
 RATE_LEARNED_S: Final = 0.5
 RATE_RISE: Final = 1.1
-# A look at a queue that was full, and the longest wait for rows that nobody has announced.
+# A look at a queue that was full, and the longest wait for hints that nobody has announced.
 LOOK_AGAIN_S: Final = 0.02
 POLL_S: Final = 1.0
 # Batches served in one round; the next round goes on behind them.
@@ -94,7 +94,7 @@ class Feed:
 
 
 def shares(batches: Sequence[WaitingBatch], room: int) -> dict[UUID, int]:
-    """How many rows each batch may send: every practice the same, divided among its batches, rounded up."""
+    """How many hints each batch may send: every practice the same, divided among its batches, rounded up."""
     if not batches:
         return {}
     of_practice = Counter(batch.practice_id for batch in batches)

@@ -7,7 +7,7 @@ from typing import Any, Final
 from psycopg import Connection
 
 from shared.store import rates
-from shared.store.outbox import CommandRow, WaitingBatch
+from shared.store.outbox import Hint, WaitingBatch
 from shared.store.rates import Rate
 
 # What may leave at once after a pause, in seconds of the rate.
@@ -55,19 +55,17 @@ class Allowance:
         """The batches whose accounts may be charged now."""
         return [batch for batch in batches if self._left_of(batch) >= 1]
 
-    def spend(
-        self, connection: Connection[Any], rows: Sequence[CommandRow], batches: Sequence[WaitingBatch]
-    ) -> list[CommandRow]:
-        """The first of `rows` that keep to every limit, whose levels fall by them."""
+    def spend(self, connection: Connection[Any], hints: Sequence[Hint], batches: Sequence[WaitingBatch]) -> list[Hint]:
+        """The first of `hints` that keep to every limit, whose levels fall by them."""
         if not self.left:
-            return list(rows)
+            return list(hints)
         of_batch = {batch.id: batch for batch in batches}
         left = dict(self.left)
-        kept: list[CommandRow] = []
-        for row in rows:
-            keys = [key for key in (self.lane, _key(self.lane, of_batch[row.batch_id].account)) if key in left]
+        kept: list[Hint] = []
+        for hint in hints:
+            keys = [key for key in (self.lane, _key(self.lane, of_batch[hint.batch_id].account)) if key in left]
             if all(left[key] >= 1 for key in keys):
-                kept.append(row)
+                kept.append(hint)
                 left |= {key: left[key] - 1 for key in keys}
         rates.write(connection, left)
         return kept

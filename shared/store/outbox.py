@@ -1,6 +1,6 @@
-"""The outbox table: see `sql/outbox.sql`."""
+"""The tables outbox and batch_hint: see `sql/outbox.sql`."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 from uuid import UUID
@@ -28,7 +28,7 @@ class EventRow(NamedTuple):
 
 
 class WaitingBatch(NamedTuple):
-    """A batch with rows in a lane, whose it is, and the merchant account that it charges through."""
+    """A batch with hints in a lane, whose it is, and the merchant account that it charges through."""
 
     id: UUID
     practice_id: UUID
@@ -36,11 +36,33 @@ class WaitingBatch(NamedTuple):
 
 
 class CommandRow(NamedTuple):
-    """A hint to look at a payment."""
+    """A hint to look at a payment that is a row of the outbox."""
 
     id: int
     batch_id: UUID
     payment_id: UUID
+
+
+class FirstHint(NamedTuple):
+    """The first hint to look at a payment, one of those that its batch has a row for."""
+
+    batch_id: UUID
+    payment_id: UUID
+
+
+Hint = CommandRow | FirstHint
+
+
+class Taken(NamedTuple):
+    """Hints whose rows this transaction has locked.
+
+    `held` are the batches whose first hints nobody else takes meanwhile, those of which there is none left too; theirs
+    are in the order of the payments' ids.
+    """
+
+    rows: list[CommandRow]
+    firsts: list[FirstHint]
+    held: list[UUID]
 
 
 def take_events(connection: Connection[Any], *, at_most: int) -> list[EventRow]:
@@ -52,7 +74,7 @@ def take_events(connection: Connection[Any], *, at_most: int) -> list[EventRow]:
 def waiting_batches(
     connection: Connection[Any], *, after: Mapping[str, UUID], at_most: int
 ) -> dict[str, list[WaitingBatch]]:
-    """By lane: up to `at_most` batches with rows, due or not, those behind the given one before the others.
+    """By lane: up to `at_most` batches with hints, due or not, those behind the given one before the others.
 
     A lane of charges whose processor is paused has none.
     """
@@ -81,15 +103,38 @@ def _id(text: str) -> UUID | None:
         return None
 
 
-def take_commands(connection: Connection[Any], *, lane: str, most: Mapping[UUID, int]) -> list[CommandRow]:
-    """Lock due rows of each batch in `most`, up to the number given for it, batch by batch."""
+def wait_for(connection: Connection[Any], *, lane: str, batches: Sequence[UUID]) -> None:
+    """Lock the rows of these batches' first hints, as soon as nobody else holds them. Take them afterwards."""
+    connection.execute(_SQL["wait_for"], {"lane": lane, "batches": list(batches)})
+
+
+def take_commands(connection: Connection[Any], *, lane: str, most: Mapping[UUID, int]) -> Taken:
+    """Lock due hints of each batch in `most`, up to the number given for it.
+
+    Rows of the outbox come first: what is tried again does not wait for the end of its batch.
+    """
     parameters = {"lane": lane, "batches": list(most), "most": list(most.values())}
     with connection.cursor(row_factory=args_row(CommandRow)) as cursor:
-        return cursor.execute(_SQL["take_commands"], parameters).fetchall()
+        rows = cursor.execute(_SQL["take_commands"], parameters).fetchall()
+    of_batch = Counter(row.batch_id for row in rows)
+    left = {batch: count - of_batch[batch] for batch, count in most.items() if count > of_batch[batch]}
+    parameters = {"lane": lane, "batches": list(left), "most": list(left.values())}
+    found = connection.execute(_SQL["take_unhinted"], parameters).fetchall()
+    return Taken(
+        rows=rows,
+        firsts=[FirstHint(batch, payment) for batch, payment in found if payment],
+        held=list(dict.fromkeys(batch for batch, _ in found)),
+    )
+
+
+def move_cursors(connection: Connection[Any], *, lane: str, hinted: Mapping[UUID, UUID | None]) -> None:
+    """For each batch held: everything up to this payment was hinted, nothing if it is None."""
+    up_to = [payment or _BEFORE_ALL for payment in hinted.values()]
+    connection.execute(_SQL["move_cursors"], {"lane": lane, "batches": list(hinted), "up_to": up_to})
 
 
 def next_due_s(connection: Connection[Any], *, lane: str, batches: Sequence[UUID]) -> float | None:
-    """Seconds until the first row of these batches is due, negative if one is already; None without rows."""
+    """Seconds until the first hint of these batches is due, not above 0 if one is already; None without hints."""
     with connection.cursor(row_factory=scalar_row) as cursor:
         found: float | None = cursor.execute(_SQL["next_due"], {"lane": lane, "batches": list(batches)}).fetchone()
         return found

@@ -14,7 +14,7 @@ Connection = AsyncConnection[Any]
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """What waits in the outbox for one command queue, or for the exchange of events."""
+    """What waits to leave for one command queue, or for the exchange of events."""
 
     lane: str
     waiting: int

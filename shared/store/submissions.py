@@ -186,8 +186,9 @@ async def blocked(connection: Connection, scope: Scope, *, invoices: Sequence[st
 
 
 async def submit(connection: Connection, scope: Scope, submission: Submission) -> Submitted | None:
-    """Write batch, payments, hints and audit entry; None if nothing was written, because an invoice cannot be charged,
-    the control totals differ, or the total is above the practice's ceiling and nobody approved it.
+    """Write batch, payments, the row of their first hints and audit entry; None if nothing was written, because an
+    invoice cannot be charged, the control totals differ, or the total is above the practice's ceiling and nobody
+    approved it.
 
     Raises psycopg.errors.UniqueViolation if another submit took an invoice or the idempotency key at the same time.
     """

@@ -14,7 +14,7 @@ _SQL: Final = load("sweep")
 _VOIDS: Final = load("void")
 # Rows that one sweep takes, so that a sweep is short and the next one starts afresh.
 LIMIT: Final = 500
-# While hints of a batch wait in the outbox its payments are looked at this seldom: under the ten minutes after which
+# While hints of a batch wait for the relay its payments are looked at this seldom: under the ten minutes after which
 # a forgotten row is an alarm.
 _WAITING_AGAIN: Final = timedelta(minutes=5)
 # A looked-up payment is out of the other janitors' reach this long.

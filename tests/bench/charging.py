@@ -116,7 +116,8 @@ def wait_finished(place: Place, connection: psycopg.Connection[Any], contender: 
 
 def _quiet(connection: psycopg.Connection[Any]) -> bool:
     row = connection.execute(
-        "SELECT NOT EXISTS (SELECT FROM outbox) AND NOT EXISTS (SELECT FROM batch WHERE status = 'processing')"
+        "SELECT NOT EXISTS (SELECT FROM outbox) AND NOT EXISTS (SELECT FROM batch_hint)"
+        " AND NOT EXISTS (SELECT FROM batch WHERE status = 'processing')"
     ).fetchone()
     assert row
     return bool(row[0])

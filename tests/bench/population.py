@@ -112,8 +112,8 @@ async def _submit(connection: AsyncConnection[Any], scope: Scope, places: range)
 
 
 def take_hints(connection: psycopg.Connection[Any], *, batch: UUID) -> list[Job]:
-    """The payments of a batch, whose hints are taken out of the outbox: whoever asks publishes them in another way."""
-    connection.execute("DELETE FROM outbox WHERE batch_id = %s AND lane <> 'event'", (batch,))
+    """The payments of a batch, whose hints the relay does not find any more: whoever asks publishes them otherwise."""
+    connection.execute("DELETE FROM batch_hint WHERE batch_id = %s", (batch,))
     rows = connection.execute(
         "SELECT id::text, invoice_id::text, account, payer_id, token, amount_minor FROM payment WHERE batch_id = %s"
         " ORDER BY id",

@@ -28,13 +28,14 @@ DUE_MINOR = (2500, 2600)
 PAYMENTS = CARDS * len(DUE_MINOR)
 WITHIN_S = 90.0
 
-# Writing the outbox fails as it does on a full disk. The real thing would stop the server, which other tests do.
+# Writing what the relay is to send fails as on a full disk. The real thing would stop the server: other tests do that.
 DISK_FULL = """
     CREATE FUNCTION disk_full() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
       RAISE EXCEPTION 'could not extend file: No space left on device' USING ERRCODE = 'disk_full';
     END $$;
-    CREATE TRIGGER disk_full BEFORE INSERT ON outbox FOR EACH STATEMENT EXECUTE FUNCTION disk_full()"""
+    CREATE TRIGGER disk_full BEFORE INSERT ON outbox FOR EACH STATEMENT EXECUTE FUNCTION disk_full();
+    CREATE TRIGGER disk_full BEFORE INSERT ON batch_hint FOR EACH STATEMENT EXECUTE FUNCTION disk_full()"""
 
 
 @pytest.fixture(scope="module")

@@ -46,6 +46,21 @@ def test_what_waits_is_counted_by_state_and_lane_with_the_age_of_the_oldest(data
     assert shown("outbox_rows", lane="charge.vantage") == 1
     assert 50 <= shown("outbox_oldest_seconds", lane="charge.vantage") < 80
     assert shown("findings_open", kind="chargeback") == 0
+    # First hints wait in their batch's row, one for each payment that it has not come to.
+    execute(
+        database_url,
+        "INSERT INTO batch_hint (lane, batch_id, after, created_at)"
+        " VALUES ('charge.vantage', %s, %s, now() - interval '90 s')",
+        made.batch_id,
+        min(made.payments),
+    )
+    read(database_url)
+    assert shown("outbox_rows", lane="charge.vantage") == 1 + 2
+    assert 90 <= shown("outbox_oldest_seconds", lane="charge.vantage") < 120
+    execute(database_url, "UPDATE batch_hint SET after = %s", max(made.payments))
+    read(database_url)
+    assert shown("outbox_rows", lane="charge.vantage") == 1
+    assert 50 <= shown("outbox_oldest_seconds", lane="charge.vantage") < 90
     execute(database_url, "DELETE FROM outbox")
     read(database_url)
     assert shown("outbox_rows", lane="charge.vantage") == 0

@@ -186,7 +186,7 @@ def test_a_submit_is_answered_with_try_again_and_leaves_nothing_until_it_succeed
 
     async def story(caller: Caller) -> None:
         with psycopg.connect(database_url, autocommit=True) as connection:
-            refuse(connection, "outbox", code)
+            refuse(connection, "batch_hint", code)
         for _ in range(2):
             reply = await caller.submit(INVOICES, 600)
             assert (reply.status, reply.headers["Retry-After"]) == (503, "1")
@@ -229,6 +229,18 @@ def test_a_hint_whose_row_cannot_be_deleted_is_given_again_and_not_lost(
         eventually(lambda: value(connection, "SELECT count(*) FROM outbox") == 0, what="the row has left")
     # Once for every refused deletion, and once more: a hint too many does no harm.
     assert rabbitmq.depth(CHARGE_QUEUES["vantage"]) == 3
+
+
+def test_first_hints_whose_cursor_cannot_be_moved_are_given_again_and_not_lost(
+    connection: Connection, database_url: str, amqp_url: str, rabbitmq: RabbitMQ
+) -> None:
+    made = builders.submitted(connection, 2)
+    connection.execute("INSERT INTO batch_hint (lane, batch_id) VALUES ('charge.vantage', %s)", [made.batch_id])
+    refuse(connection, "batch_hint", FAULTS["deadlock"])
+    with relaying(database_url, amqp_url):
+        eventually(lambda: value(connection, "SELECT count(*) FROM batch_hint") == 0, what="the row is gone")
+    # Refused were what moves a cursor and what ends it, of one statement that is both.
+    assert rabbitmq.depth(CHARGE_QUEUES["vantage"]) >= 2 * 2
 
 
 # --- There is no connection -------------------------------------------------------------------------------------------

@@ -123,14 +123,38 @@ def test_hints_of_a_paused_processor_wait_in_the_outbox_until_it_is_resumed(
         eventually(lambda: publisher.depth(CHARGE_QUEUES[VANTAGE]) == 1)
 
 
+def test_first_hints_of_a_paused_processor_wait_in_their_row_until_it_is_resumed(
+    database: psycopg.Connection[Any], database_url: str, amqp_url: str
+) -> None:
+    pause(database_url)
+    made = builders.submitted(database, 3)
+    other = builders.submitted(database, 3, processor="stripe")
+    with Publisher(amqp_url) as publisher, relaying(database_url, amqp_url):
+        for name, batch in (("vantage", made.batch_id), ("stripe", other.batch_id)):
+            database.execute("INSERT INTO batch_hint (lane, batch_id) VALUES (%s, %s)", [f"charge.{name}", batch])
+        database.execute("SELECT pg_notify('batchpay_submitted', %s)", [str(made.batch_id)])
+        database.execute("SELECT pg_notify('batchpay_outbox', '')")
+        eventually(lambda: publisher.depth(CHARGE_QUEUES[STRIPE]) == 3)
+        assert database.execute("SELECT batch_id, after FROM batch_hint").fetchall() == [(made.batch_id, UUID(int=0))]
+        assert publisher.depth(CHARGE_QUEUES[VANTAGE]) == 0
+        resume(database_url)
+        eventually(lambda: publisher.depth(CHARGE_QUEUES[VANTAGE]) == 3)
+
+
 def test_a_paused_lane_gives_the_relay_nothing_to_look_at(database: psycopg.Connection[Any], database_url: str) -> None:
     lanes = {"charge.vantage": UUID(int=0), "void": UUID(int=0)}
     database.execute(
         "INSERT INTO outbox (lane, batch_id, payment_id) SELECT unnest(%s::text[]), uuid7(), uuid7()", [list(lanes)]
     )
+    database.execute("INSERT INTO batch_hint (lane, batch_id) VALUES ('charge.vantage', uuid7())")
+
+    def waiting() -> dict[str, int]:
+        found = outbox.waiting_batches(database, after=lanes, at_most=10)
+        return {lane: len(batches) for lane, batches in found.items()}
+
+    assert waiting() == {"charge.vantage": 2, "void": 1}
     pause(database_url)
-    waiting = outbox.waiting_batches(database, after=lanes, at_most=10)
-    assert {lane: len(batches) for lane, batches in waiting.items()} == {"charge.vantage": 0, "void": 1}
+    assert waiting() == {"charge.vantage": 0, "void": 1}
 
 
 def test_the_janitor_neither_hints_a_paused_processor_again_and_again_nor_forgets_it(

@@ -125,6 +125,7 @@ def test_the_role_owns_nothing_cannot_bypass_and_reads_only_what_is_guarded(url:
         "SELECT * FROM audit_entry",
         "SELECT * FROM console_session",
         "INSERT INTO outbox (lane) VALUES ('event')",
+        "UPDATE batch_hint SET after = after",
         "UPDATE draft SET practice_id = (SELECT uuid7())",
         "INSERT INTO audit_entry (practice_id, actor, source, action) SELECT uuid7(), 'x', 'x', 'x'",
     ],

@@ -21,7 +21,7 @@ from services.relay.events import messages
 from services.relay.hints import FIRST_LANES, LANES, Goal, Hints
 from shared.domain.words import ProcessorName
 from shared.messaging import topology
-from shared.store.outbox import CommandRow, EventRow
+from shared.store.outbox import CommandRow, EventRow, FirstHint, Hint
 from tests.journeys.journey import Journey
 from tests.journeys.pausing import paused
 from tests.journeys.sandboxes import environment_of
@@ -184,11 +184,11 @@ def test_an_older_aggregator_reads_what_todays_relay_writes() -> None:
     assert json.loads(count.body) == {"batch_id": json.loads(released(AGGREGATOR_QUEUE))["batch_id"]}
 
 
+@pytest.mark.parametrize("hint", [CommandRow(1, UUID(BATCH), UUID(PAYMENT)), FirstHint(UUID(BATCH), UUID(PAYMENT))])
 @pytest.mark.parametrize(("lane", "goal"), [*LANES.items(), *FIRST_LANES.items()])
-def test_an_older_worker_reads_what_todays_relay_writes(lane: str, goal: Goal) -> None:
+def test_an_older_worker_reads_what_todays_relay_writes(lane: str, goal: Goal, hint: Hint) -> None:
     """But for its id and its time a message is what it was: who reads the old one reads this one."""
-    row = CommandRow(1, UUID(BATCH), UUID(PAYMENT))
-    today = json.loads(Hints(lane, goal).message(row).body)
+    today = json.loads(Hints(lane, goal).message(hint).body)
     before = json.loads(released(goal.queue))
     for told in (today, before):
         del told["message_id"], told["message_timestamp"]

@@ -346,16 +346,62 @@ REMOVALS: Final = (
     Removal(
         "relay: a row leaves the outbox when its message is confirmed",
         "services/relay/hints.py",
-        "zip(ids, confirmed, strict=True) if safe]",
-        "zip(ids, confirmed, strict=True)]",
-        "tests/integration/test_relay.py::test_no_row_is_lost_when_connections_are_cut_under_way",
+        "zip(hints, confirmed, strict=True) if safe}",
+        "zip(hints, confirmed, strict=True)}",
+        "tests/integration/test_relay.py::test_a_deleted_queue_gets_its_messages_again",
     ),
     Removal(
         "relay: an event leaves the outbox when every queue of ours that it is for has it",
         "services/relay/events.py",
-        "if all(safe[message.message_id] for message in group)]",
-        "if safe[group[0].message_id]]",
+        "all(safe[message.message_id] for message in group)",
+        "safe[group[0].message_id]",
         "tests/integration/test_relay.py::test_an_event_stays_until_every_queue_of_ours_has_it",
+    ),
+    Removal(
+        "relay: a batch's cursor passes confirmed hints only",
+        "services/relay/hints.py",
+        "        if first not in arrived:\n",
+        "        if first not in taken.firsts:\n",
+        "tests/integration/test_first_hints.py"
+        "::test_the_cursor_stops_before_a_hint_that_was_not_confirmed_and_it_is_taken_again",
+    ),
+    Removal(
+        "relay: a batch's row stays while a payment behind its cursor is queued",
+        "shared/store/sql/outbox.sql",
+        "unhinted.id IS NULL AS over",
+        "true AS over",
+        "tests/integration/test_first_hints.py::test_a_relay_that_dies_anywhere_hints_every_payment_at_least_once",
+    ),
+    Removal(
+        "relay: one at a time takes the first hints of a batch",
+        "shared/store/sql/outbox.sql",
+        "  FOR UPDATE OF h SKIP LOCKED\n",
+        "",
+        "tests/integration/test_first_hints.py"
+        "::test_a_batch_that_another_relay_holds_is_looked_at_again_soon_and_not_at_once",
+    ),
+    Removal(
+        "relay: a new batch goes ahead though the other line holds it",
+        "services/relay/ahead.py",
+        "waits=True",
+        "waits=False",
+        "tests/integration/test_first_hints.py::test_first_hints_go_ahead_though_the_other_line_holds_their_row",
+    ),
+    Removal(
+        "relay: who waits for new batches locks them in one order",
+        "shared/store/sql/outbox.sql",
+        "ORDER BY batch_id\nFOR UPDATE;",
+        "FOR UPDATE;",
+        "tests/integration/test_first_hints.py"
+        "::test_who_waits_for_a_batch_holds_none_that_another_could_wait_for_with_this_one_in_hand",
+    ),
+    Removal(
+        "janitor: a payment that its batch's cursor has passed is hinted again",
+        "shared/store/sql/sweep.sql",
+        " AND h.after < p.id)",
+        ")",
+        "tests/integration/test_first_hints.py"
+        "::test_the_janitor_hints_what_its_batch_has_hinted_before_and_nothing_that_still_waits_for_that",
     ),
     Removal(
         "aggregator: it locks the batch before it reads its payments",

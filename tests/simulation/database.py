@@ -24,7 +24,7 @@ _OPTIONS = (
 # Everything that a seed writes.
 _TABLES = (
     "practice", "client", "payment_method", "invoice", "merchant_account", "batch", "payment", "attempt",
-    "payment_event", "finding", "outbox", "audit_entry",
+    "payment_event", "finding", "outbox", "batch_hint", "audit_entry",
 )  # fmt: skip
 _CLEAR = "; ".join(
     [
@@ -33,7 +33,9 @@ _CLEAR = "; ".join(
         "SET session_replication_role = origin",
     ]
 )
-_TO_RELAY = "SELECT EXISTS (SELECT FROM outbox WHERE available_at <= clock_timestamp())"
+_TO_RELAY = (
+    "SELECT EXISTS (SELECT FROM batch_hint) OR EXISTS (SELECT FROM outbox WHERE available_at <= clock_timestamp())"
+)
 _VACUUM_EVERY = 25
 
 

@@ -52,7 +52,8 @@ _PAUSE_GROWS = 4
 # What is left to do, and how much of it can be done before a processor's day is over.
 _LEFT = """SELECT count(*), count(*) FILTER (WHERE soon) FROM (
     SELECT state NOT IN ('approved', 'processing') AS soon FROM payment WHERE state = ANY(%s)
-    UNION ALL SELECT true FROM outbox UNION ALL SELECT false FROM batch WHERE posting = 'pending') unfinished"""
+    UNION ALL SELECT true FROM outbox UNION ALL SELECT true FROM batch_hint
+    UNION ALL SELECT false FROM batch WHERE posting = 'pending') unfinished"""
 
 
 class Simulation:

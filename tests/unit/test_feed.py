@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from uuid import UUID
 
 from services.relay.feed import LOOK_AGAIN_S, QUEUED_AT_LEAST, TakenRate, shares
-from services.relay.hints import in_turns
-from shared.store.outbox import CommandRow, WaitingBatch
+from services.relay.hints import hinted_up_to, in_turns
+from shared.store.outbox import CommandRow, FirstHint, Hint, Taken, WaitingBatch
 
 GREEDY, MODEST = UUID(int=1), UUID(int=2)
 
@@ -14,8 +14,12 @@ def batch(n: int, practice: UUID) -> WaitingBatch:
     return WaitingBatch(UUID(int=n), practice, "account")
 
 
-def rows(of: WaitingBatch, count: int) -> list[CommandRow]:
+def rows(of: WaitingBatch, count: int) -> list[Hint]:
     return [CommandRow(int(of.id) * 100 + n, of.id, UUID(int=n)) for n in range(count)]
+
+
+def firsts(of: WaitingBatch, count: int) -> list[FirstHint]:
+    return [FirstHint(of.id, UUID(int=int(of.id) * 100 + n)) for n in range(count)]
 
 
 def test_every_practice_gets_the_same_share_however_many_batches_it_has() -> None:
@@ -32,7 +36,27 @@ def test_practices_take_turns_and_within_one_its_batches_do() -> None:
 
 def test_a_single_batch_takes_every_turn_in_its_own_order() -> None:
     only = batch(10, GREEDY)
-    assert in_turns(rows(only, 3), [only]) == rows(only, 3)
+    mixed = [*rows(only, 3), *firsts(only, 3)]
+    assert in_turns(mixed, [only]) == mixed
+
+
+def test_first_hints_take_the_same_turns_as_rows() -> None:
+    new, old, modest = batch(10, GREEDY), batch(11, GREEDY), batch(20, MODEST)
+    turns = in_turns([*rows(old, 2), *firsts(new, 2), *firsts(modest, 2)], [new, old, modest])
+    assert [int(hint.batch_id) for hint in turns] == [10, 20, 11, 20, 10, 11]
+
+
+def test_a_cursor_moves_up_to_the_first_hint_that_did_not_arrive() -> None:
+    one, other, none = batch(10, GREEDY), batch(11, GREEDY), batch(12, GREEDY)
+    taken = Taken(
+        rows=[], firsts=[*firsts(one, 4), *firsts(other, 2), *firsts(none, 2)], held=[one.id, other.id, none.id]
+    )
+    arrived = {*firsts(one, 4), *firsts(other, 2), *firsts(none, 2)} - {firsts(one, 4)[2], firsts(none, 1)[0]}
+    assert hinted_up_to(taken, arrived) == {one.id: UUID(int=1001), other.id: UUID(int=1101), none.id: None}
+
+
+def test_of_a_batch_that_nothing_was_taken_for_nothing_was_hinted() -> None:
+    assert hinted_up_to(Taken(rows=[], firsts=[], held=[GREEDY]), set()) == {GREEDY: None}
 
 
 def rates_of(taken: Iterable[int], *, filled_to: int) -> list[float]:

@@ -1,6 +1,7 @@
--- The outbox: what must leave for RabbitMQ. Every statement that takes rows locks them until its transaction ends, and
--- passes over rows that another relay has locked. Nothing reads on from a last id: a transaction that commits late has
--- written smaller ones.
+-- What must leave for RabbitMQ: the rows of the outbox, and the first hints of a batch, which are one row of batch_hint.
+-- Every statement that takes rows locks them until its transaction ends, and passes over rows that another relay has
+-- locked. Nothing reads the outbox on from a last id: a transaction that commits late has written smaller ones. The payments
+-- of a batch are read so, as one transaction wrote them all.
 
 -- name: take_events
 SELECT id, routing_key, body
@@ -11,31 +12,37 @@ LIMIT %(at_most)s
 FOR UPDATE SKIP LOCKED;
 
 -- name: waiting_batches
--- For each turn (a lane and the batch after which it begins): the batches with rows in the lane, in the order of their
--- ids. One index probe for each batch, however many rows it has. Charges of a paused processor wait here, not in a queue.
+-- For each turn (a lane and the batch after which it begins): the batches with hints in the lane, rows of their own or
+-- not, in the order of their ids. Two index probes for each batch, however many hints it has. Charges of a paused processor
+-- wait here, not in a queue.
 WITH RECURSIVE waiting AS (
-  SELECT turn.n AS turn, turn.lane, first.batch_id, 1 AS n
+  SELECT turn.n AS turn, turn.lane, turn.after AS batch_id, 0 AS n
   FROM unnest(%(lanes)s::text[], %(after)s::uuid[]) WITH ORDINALITY AS turn (lane, after, n)
-  CROSS JOIN LATERAL (
-    SELECT o.batch_id
-    FROM outbox o
-    WHERE o.lane = turn.lane AND o.lane <> 'event' AND o.batch_id > turn.after
-    ORDER BY o.batch_id
-    LIMIT 1) first
   WHERE turn.lane <> ALL (ARRAY(SELECT 'charge.' || processor FROM processor_pause))
   UNION ALL
   SELECT waiting.turn, waiting.lane, following.batch_id, waiting.n + 1
   FROM waiting
   CROSS JOIN LATERAL (
-    SELECT o.batch_id
-    FROM outbox o
-    WHERE o.lane = waiting.lane AND o.lane <> 'event' AND o.batch_id > waiting.batch_id
-    ORDER BY o.batch_id
+    SELECT either.batch_id
+    FROM (
+      (SELECT o.batch_id
+       FROM outbox o
+       WHERE o.lane = waiting.lane AND o.lane <> 'event' AND o.batch_id > waiting.batch_id
+       ORDER BY o.batch_id
+       LIMIT 1)
+      UNION ALL
+      (SELECT h.batch_id
+       FROM batch_hint h
+       WHERE h.lane = waiting.lane AND h.batch_id > waiting.batch_id
+       ORDER BY h.batch_id
+       LIMIT 1)) either
+    ORDER BY either.batch_id
     LIMIT 1) following
   WHERE waiting.n < %(at_most)s
 )
 SELECT waiting.lane, waiting.batch_id, COALESCE(b.practice_id, waiting.batch_id) AS practice_id, b.processor_account
 FROM waiting LEFT JOIN batch b ON b.id = waiting.batch_id
+WHERE waiting.n > 0
 ORDER BY waiting.turn, waiting.n;
 
 -- name: new_batches
@@ -44,6 +51,15 @@ SELECT 'charge.' || processor AS lane, id, practice_id, processor_account
 FROM batch
 WHERE id = ANY (%(ids)s::uuid[]) AND processor <> ALL (ARRAY(SELECT processor FROM processor_pause))
 ORDER BY id;
+
+-- name: wait_for
+-- Lock what `take_unhinted` would pass over while somebody else holds it. Who waits here holds nothing that another who
+-- waits here could want, as all lock in the order of the ids, and no rate: those are locked after this. The lines that lock
+-- rates first never wait for a batch.
+SELECT FROM batch_hint
+WHERE lane = %(lane)s AND batch_id = ANY (%(batches)s::uuid[])
+ORDER BY batch_id
+FOR UPDATE;
 
 -- name: take_commands
 -- The first due rows of each batch.
@@ -58,16 +74,65 @@ CROSS JOIN LATERAL (
   LIMIT turn.most
   FOR UPDATE SKIP LOCKED) taken;
 
+-- name: take_unhinted
+-- Of each batch the first queued payments that nobody was hinted about, in the order of their ids. Who holds the batch's
+-- row moves its cursor; a row without any such payment is held too, with null. What was canceled meanwhile is passed over.
+WITH held AS MATERIALIZED (
+  SELECT h.batch_id, h.after, turn.most
+  FROM unnest(%(batches)s::uuid[], %(most)s::integer[]) AS turn (batch_id, most)
+  JOIN batch_hint h ON h.lane = %(lane)s AND h.batch_id = turn.batch_id
+  FOR UPDATE OF h SKIP LOCKED
+)
+SELECT held.batch_id, unhinted.id AS payment_id
+FROM held
+LEFT JOIN LATERAL (
+  SELECT p.id
+  FROM payment p
+  WHERE p.batch_id = held.batch_id AND p.id > held.after AND p.state = 'queued'
+  ORDER BY p.id
+  LIMIT held.most) unhinted ON true
+ORDER BY held.batch_id, unhinted.id;
+
+-- name: move_cursors
+-- Of rows that are held, and forwards only. One beyond whose cursor nothing is queued any more is over: no payment comes to
+-- a batch later, and what becomes queued again gets a row of the outbox with that step.
+WITH moved AS MATERIALIZED (
+  SELECT h.lane, h.batch_id, greatest(h.after, hinted.up_to) AS after
+  FROM unnest(%(batches)s::uuid[], %(up_to)s::uuid[]) AS hinted (batch_id, up_to)
+  JOIN batch_hint h ON h.lane = %(lane)s AND h.batch_id = hinted.batch_id
+),
+judged AS MATERIALIZED (
+  SELECT moved.*, unhinted.id IS NULL AS over
+  FROM moved
+  LEFT JOIN LATERAL (
+    SELECT p.id
+    FROM payment p
+    WHERE p.batch_id = moved.batch_id AND p.id > moved.after AND p.state = 'queued'
+    ORDER BY p.id
+    LIMIT 1) unhinted ON true
+),
+ended AS (
+  DELETE FROM batch_hint h USING judged
+  WHERE h.lane = judged.lane AND h.batch_id = judged.batch_id AND judged.over
+)
+UPDATE batch_hint h SET after = judged.after
+FROM judged
+WHERE h.lane = judged.lane AND h.batch_id = judged.batch_id AND NOT judged.over AND h.after <> judged.after;
+
 -- name: next_due
--- Seconds until the first row of a lane's batches is due; null without rows.
-SELECT extract(epoch FROM min(first.available_at) - statement_timestamp())::float8 AS due_in_s
-FROM unnest(%(batches)s::uuid[]) AS turn (batch_id)
-CROSS JOIN LATERAL (
-  SELECT o.available_at
-  FROM outbox o
-  WHERE o.lane = %(lane)s AND o.lane <> 'event' AND o.batch_id = turn.batch_id
-  ORDER BY o.available_at
-  LIMIT 1) first;
+-- Seconds until the first hint of a lane's batches is due; null without any. What has no row of its own is due.
+SELECT CASE
+  WHEN EXISTS (SELECT FROM batch_hint WHERE lane = %(lane)s AND batch_id = ANY (%(batches)s::uuid[])) THEN 0
+  ELSE (
+    SELECT extract(epoch FROM min(first.available_at) - statement_timestamp())::float8
+    FROM unnest(%(batches)s::uuid[]) AS turn (batch_id)
+    CROSS JOIN LATERAL (
+      SELECT o.available_at
+      FROM outbox o
+      WHERE o.lane = %(lane)s AND o.lane <> 'event' AND o.batch_id = turn.batch_id
+      ORDER BY o.available_at
+      LIMIT 1) first)
+  END AS due_in_s;
 
 -- name: write_event
 INSERT INTO outbox (lane, batch_id, routing_key, body)

@@ -1,9 +1,23 @@
 -- How much work waits, and for how long.
 
 -- name: lanes
-SELECT lane, count(*) AS waiting,
-  extract(epoch FROM clock_timestamp() - min(greatest(available_at, created_at)))::float8 AS oldest_s
-FROM outbox WHERE available_at <= clock_timestamp()
+-- What is due and has not left: rows of the outbox, and the payments that their batch's first hints have not come to yet.
+SELECT lane, sum(waiting)::bigint AS waiting,
+  extract(epoch FROM clock_timestamp() - min(since))::float8 AS oldest_s
+FROM (
+  SELECT lane, count(*) AS waiting, min(greatest(available_at, created_at)) AS since
+  FROM outbox
+  WHERE available_at <= clock_timestamp()
+  GROUP BY lane
+  UNION ALL
+  SELECT h.lane, unhinted.waiting, h.created_at
+  FROM batch_hint h
+  CROSS JOIN LATERAL (
+    SELECT count(*) AS waiting
+    FROM payment p
+    WHERE p.batch_id = h.batch_id AND p.id > h.after AND p.state = 'queued') unhinted
+  WHERE unhinted.waiting > 0
+) due
 GROUP BY lane;
 
 -- name: payments

@@ -3,10 +3,15 @@
 -- which moves on while a statement runs.
 
 -- name: hint_queued
--- Queued payments whose hint may be lost. Where hints of the batch and lane still wait in the outbox, nothing is lost.
+-- Queued payments whose hint may be lost. What its batch's first hints have not come to yet is not, nor is anything where
+-- hints of the batch and lane still wait in the outbox.
 WITH late AS MATERIALIZED (
-  SELECT p.id, p.batch_id, p.processor, EXISTS (
-    SELECT FROM outbox o WHERE o.lane = 'charge.' || p.processor AND o.batch_id = p.batch_id) AS waiting
+  SELECT p.id, p.batch_id, p.processor,
+    EXISTS (
+      SELECT FROM batch_hint h
+      WHERE h.lane = 'charge.' || p.processor AND h.batch_id = p.batch_id AND h.after < p.id)
+    OR EXISTS (
+      SELECT FROM outbox o WHERE o.lane = 'charge.' || p.processor AND o.batch_id = p.batch_id) AS waiting
   FROM payment p
   WHERE p.state = 'queued' AND p.next_check_at <= statement_timestamp() AND p.due_at <= clock_timestamp()
   ORDER BY p.next_check_at LIMIT %(limit)s
