@@ -60,7 +60,7 @@ def _count(box: Sandbox, states: tuple[State, ...]) -> int:
 
 
 def _forget_keys(box: Sandbox) -> None:
-    """Let a day pass after which an unknown Stripe charge is not sent again, and its absence is final.
+    """Let a day pass after which an unknown Stripe charge or refund is not sent again, and its absence is final.
 
     Under the payments' locks, as everything that writes attempts: a janitor that has just read one would write it back.
     """
@@ -69,8 +69,8 @@ def _forget_keys(box: Sandbox) -> None:
         "UPDATE attempt a SET first_send_at = a.first_send_at - interval '25 hours',"
         " last_send_at = a.last_send_at - interval '25 hours',"
         " last_claimed_at = a.last_claimed_at - interval '25 hours'"
-        " FROM (SELECT current_attempt FROM payment WHERE state IN ('sending', 'unknown') AND processor = 'stripe'"
-        " ORDER BY token, id FOR UPDATE) p WHERE p.current_attempt = a.id",
+        " FROM (SELECT id FROM payment WHERE state IN ('sending', 'unknown', 'refunding') AND processor = 'stripe'"
+        " ORDER BY token, id FOR UPDATE) p WHERE a.payment_id = p.id AND a.outcome IS NULL",
     )
 
 

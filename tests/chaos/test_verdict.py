@@ -86,6 +86,7 @@ def test_more_given_back_than_was_taken_is_a_double_return(books: Books) -> None
     refund = {"kind": "refund", "reference": "r", "account": charge["account"], "parent_ref": charge["processor_ref"]}
     half = charge["amount_minor"] // 2
     books.ledger += [{**refund, "amount_minor": half}, {**refund, "amount_minor": charge["amount_minor"] - half}]
+    books.ledger.append({**refund, "account": "another, which numbers alike", "amount_minor": half})
     assert not books.judged().double_returns
     books.ledger.append({**refund, "amount_minor": 1})
     verdict = books.judged()

@@ -103,14 +103,16 @@ def _given_back_twice(ledgers: Facts) -> list[str]:
     """Charges of which more was voided and refunded than was taken."""
     found = []
     for facts in ledgers.values():
-        given_back: Counter[str] = Counter()
+        # Vantage numbers the transactions of each account from one.
+        given_back: Counter[tuple[str, str]] = Counter()
         for fact in facts:
             if fact["kind"] in _RETURNS:
-                given_back[fact["parent_ref"]] += fact["amount_minor"]
+                given_back[fact["account"], fact["parent_ref"]] += fact["amount_minor"]
         found += [
             f"{fact['reference']} took {fact['amount_minor']} and gave {returned} back"
             for fact in facts
-            if fact["kind"] == "charge" and (returned := given_back[fact["processor_ref"]]) > fact["amount_minor"]
+            if fact["kind"] == "charge"
+            and (returned := given_back[fact["account"], fact["processor_ref"]]) > fact["amount_minor"]
         ]
     return found
 

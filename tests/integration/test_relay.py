@@ -77,6 +77,8 @@ def relaying(
         lines = lines_of(queued_at_most=500, limits=limits)
         run_relay(lines, database_url=database_url, amqp_url=amqp_url, stop=stop)
 
+    # So that a test may look at a queue from the start.
+    declare(amqp_url)
     threads = [threading.Thread(target=run) for _ in range(relays)]
     for thread in threads:
         thread.start()
