@@ -3,9 +3,13 @@
 import os
 import secrets
 import time
+from typing import Final
 from uuid import UUID
 
-_COUNTER = 4096  # rand_a has 12 bits; RFC 9562 section 6.2, method 1: it counts, and overflows into the time
+# The version and rand_a. That has 12 bits; RFC 9562 section 6.2, method 1: it counts, and overflows into the time.
+_COUNTS: Final = [f"7{n:03x}" for n in range(4096)]
+# Any byte as the first one of rand_b, whose first two bits say the variant.
+_VARIANT: Final = bytes(0x80 | byte & 0x3F for byte in range(256))
 
 
 def uuid7() -> UUID:
@@ -20,15 +24,17 @@ def reference(environment: str, payment_id: UUID, n: int) -> str:
 
 
 def ordered_ids(count: int, *, unix_ms: int) -> list[str]:
-    """`count` ids of this instant that sort in the order they are returned in, as text.
+    """`count` ids of this instant that sort in the order they are returned in, as text: 32 digits, no hyphens.
 
-    One read of the system's randomness for all: one read per id costs more than everything else of a large submit.
+    One read of the system's randomness for all, and as little as can be for each: ids made one by one cost more than
+    everything else that a large submit does before PostgreSQL has it.
     """
-    noise = os.urandom(8 * count).hex()
-    ids = []
-    for n in range(count):
-        time = f"{unix_ms + n // _COUNTER:012x}"
-        tail = noise[16 * n : 16 * n + 16]
-        variant = "89ab"[int(tail[0], 16) & 3]
-        ids.append(f"{time[:8]}-{time[8:]}-7{n % _COUNTER:03x}-{variant}{tail[1:4]}-{tail[4:]}")
+    noise = bytearray(os.urandom(8 * count))
+    noise[::8] = noise[::8].translate(_VARIANT)
+    tails = noise.hex()
+    ids: list[str] = []
+    for first in range(0, count, len(_COUNTS)):
+        time = f"{unix_ms + first // len(_COUNTS):012x}"
+        places = range(16 * first, len(tails), 16)
+        ids += [time + n + tails[place : place + 16] for n, place in zip(_COUNTS, places, strict=False)]
     return ids

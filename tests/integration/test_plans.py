@@ -56,7 +56,7 @@ BY_WORKERS: Final = {"payment", "attempt"}
 # Their twins never prepare them: a plan for any parameters would be a bad one.
 NEVER_KEPT: Final = {"batches.newest_own", "drafts.refresh"}
 
-PARAMETER: Final = re.compile(r"%\((\w+)\)s")
+PARAMETER: Final = re.compile(r"%\((\w+)\)[sb]")
 EXPLAIN: Final = "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON)"
 
 

@@ -11,7 +11,7 @@ from shared.store import statements
 
 FILES = sorted(path.stem for path in statements.FOLDER.glob("*.sql"))
 TEMPORARY_TABLE = "CREATE TEMPORARY TABLE "
-PARAMETER = re.compile(r"%\((\w+)\)s")
+PARAMETER = re.compile(r"%\((\w+)\)[sb]")
 
 
 def numbered(statement: str) -> str:

@@ -65,11 +65,14 @@ ORDER BY wanted.place
 -- All or nothing in one statement: what is selected is judged, and only a selection without any reason and with the
 -- control totals that the user confirmed gets numbers, a batch, its payments, the row of their first hints and the audit entry. The
 -- practice's row is locked by `numbered` only, the last step that another submit could have to wait for.
+-- The long arrays come in binary: as text, writing them takes Python four times as long.
 WITH selected AS MATERIALIZED (
-  SELECT e.*
+  -- Only what is written: a column more is carried along for every invoice, and a table more is joined.
+  SELECT e.invoice_external_id, e.invoice_id, e.client_id, e.method_id, e.processor, e.processor_account, e.payer_id,
+    e.token, e.method_type, e.amount_due_minor, e.currency
   FROM invoice_eligibility e
   -- ANY, not a join with unnest: it walks the index of this practice's invoices whatever else the table holds.
-  WHERE e.practice_id = %(practice_id)s AND e.invoice_external_id = ANY (%(invoices)s::text[])
+  WHERE e.practice_id = %(practice_id)s AND e.invoice_external_id = ANY (%(invoices)b::text[])
     AND e.reasons = '{}' AND (%(clinician_id)s::uuid IS NULL OR e.clinician_id = %(clinician_id)s)
 ), weighed AS MATERIALIZED (
   SELECT count(*) AS total, sum(amount_due_minor)::bigint AS total_minor FROM selected
@@ -79,7 +82,7 @@ WITH selected AS MATERIALIZED (
     last_payment_number = last_payment_number
       + CASE WHEN %(payment_number)s::text IS NULL THEN weighed.total ELSE 0 END
   FROM weighed
-  WHERE practice.id = %(practice_id)s AND weighed.total = cardinality(%(invoices)s::text[])
+  WHERE practice.id = %(practice_id)s AND weighed.total = cardinality(%(invoices)b::text[])
     AND weighed.total = %(control_count)s AND weighed.total_minor = %(control_minor)s
     -- Above the ceiling nothing is submitted without the second person, whoever forgets to ask.
     AND (weighed.total_minor <= practice.approval_ceiling_minor OR practice.approval_ceiling_minor IS NULL
@@ -106,7 +109,7 @@ WITH selected AS MATERIALIZED (
     coalesce(b.payment_number, (b.first_payment_number - 1 + wanted.place)::text),
     b.submitted_at, b.submitted_at + make_interval(secs => %(first_check_s)s)
   FROM new_batch b
-  CROSS JOIN unnest(%(invoices)s::text[], %(payment_ids)s::uuid[]) WITH ORDINALITY
+  CROSS JOIN unnest(%(invoices)b::text[], %(payment_ids)b::uuid[]) WITH ORDINALITY
     AS wanted (external_id, payment_id, place)
   JOIN selected s ON s.invoice_external_id = wanted.external_id
 ), hints AS (
