@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from tests.integration.plan_history import IN_A_BATCH, LIVE_PAYMENTS, PRACTICE, QUEUED
-from tests.integration.plan_questions import DAY, MINUTE, PAST, PAST_BATCH, Question, asked
+from tests.integration.plan_questions import DAY, HINTING, MINUTE, PAST, PAST_BATCH, Question, asked
 
 ACCOUNT = {"processor": "vantage", "account": "account-1"}
 OF_A_PAYMENT = {"id": UUID(int=(PAST - 1) * IN_A_BATCH + 1)}
@@ -33,7 +33,7 @@ def _pauses() -> dict[str, list[Question]]:
 
 def _queues() -> dict[str, list[Question]]:
     return {
-        "queues.lanes": [asked(LIVE_PAYMENTS)],
+        "queues.lanes": [asked(LIVE_PAYMENTS), asked(LIVE_PAYMENTS, HINTING)],
         "queues.payments": [asked(LIVE_PAYMENTS)],
         "queues.in_review": [asked(FEW)],
         "queues.findings": [asked(FEW)],

@@ -37,6 +37,10 @@ PUSHED: Final = 50
 RANGES_OF_A_DAY: Final = 4 * 128 * 50
 
 
+# None of the running batch's first hints has left.
+HINTING: Final = f"INSERT INTO batch_hint (lane, batch_id) VALUES ('charge.vantage', '{RUNNING_BATCH}')"  # noqa: S608  # our own id
+
+
 class Question(NamedTuple):
     """Parameters, and `rows`: how many rows of a table they ask for at most."""
 
@@ -112,7 +116,9 @@ def _steps(connection: psycopg.Connection) -> Question:
 def _sweeps() -> dict[str, list[Question]]:
     that_day = datetime.now(UTC) - (DAYS - PAST / BATCHES_A_DAY) * DAY
     return {
-        "sweep.hint_queued": [asked(20, limit=500, hint_again=MINUTE, waiting_again=MINUTE)],
+        "sweep.hint_queued": [
+            asked(20, *before, limit=500, hint_again=MINUTE, waiting_again=MINUTE) for before in ((), (HINTING,))
+        ],
         "sweep.hint_returns": [asked(4, limit=500, hint_again=MINUTE)],
         "sweep.leases_over": [asked(20, limit=500)],
         "sweep.wires_free": [asked(20, limit=500)],

@@ -26,7 +26,7 @@ from shared.store.pool import open_pool
 from tests import builders
 from tests.cutting import cut_connections
 from tests.integration.test_pause import claimed
-from tests.integration.test_relay import fill, hint, payment, relaying, taken, taking
+from tests.integration.test_relay import fill, hint, payment, relaying, submitted, taken, taking
 from tests.rabbitmq_vhost import RabbitMQ
 from tests.waiting import eventually
 
@@ -246,6 +246,22 @@ def test_what_has_a_row_of_its_own_does_not_wait_for_the_end_of_its_batch(
     (again,) = hint(database, 1, batch=batch)
     assert send(database, publisher, room=5).arrived == 5
     assert [payment(body) for body in taken(amqp_url, QUEUE, at_least=5)] == [again, *payments[:4]]
+
+
+@pytest.mark.unsound("the older batch is one without payments")
+def test_what_an_older_release_submitted_leaves_beside_what_this_one_did(
+    database: psycopg.Connection[Any], database_url: str, rabbitmq: RabbitMQ, amqp_url: str
+) -> None:
+    with taking(amqp_url, FIRST_QUEUE) as ahead, relaying(database_url, amqp_url):
+        before = fill(database, rabbitmq)
+        _, new = submit(database, 15)
+        # A row of the outbox for each payment, as every submit wrote them before there was one for each batch.
+        old = submitted(database, 15)
+        eventually(lambda: len(ahead) == 2 * FIRST_HINTS)
+        bodies = taken(amqp_url, QUEUE, at_least=len(before) + 10)
+    assert Counter(map(payment, [*ahead, *bodies])) == Counter([*before, *new, *old])
+    first = set(new[:FIRST_HINTS])
+    assert first < set(map(payment, ahead)) < first | old
 
 
 @pytest.mark.parametrize("limits", [Limits(in_all=100), Limits(per_account=100)], ids=["processor", "account"])
