@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import UUID
 
@@ -329,6 +330,28 @@ def test_first_hints_go_ahead_though_the_other_line_holds_their_row(
         eventually(lambda: len(ahead) == FIRST_HINTS)
         assert [payment(body) for body in ahead] == payments[:FIRST_HINTS]
         eventually(lambda: cursor(database, batch) == payments[FIRST_HINTS - 1])
+
+
+def test_who_waits_for_a_batch_holds_none_that_another_could_wait_for_with_this_one_in_hand(
+    database: psycopg.Connection[Any], database_url: str
+) -> None:
+    low, high = UUID(int=1), UUID(int=2)
+    # Found in the order in which they were written, but for what the statement says.
+    database.execute("INSERT INTO batch_hint (lane, batch_id) VALUES (%s, %s), (%s, %s)", [LANE, high, LANE, low])
+    options = "-c enable_indexscan=off -c enable_indexonlyscan=off -c enable_bitmapscan=off"
+    with (
+        psycopg.connect(database_url) as first,
+        psycopg.connect(database_url, options=options) as second,
+        ThreadPoolExecutor(1) as thread,
+    ):
+        hold(first, low)
+        waits = thread.submit(outbox.wait_for, second, lane=LANE, batches=[high, low])
+        try:
+            eventually(lambda: waiting(database) == 1, what="the second waits")
+            database.execute("SELECT FROM batch_hint WHERE batch_id = %s FOR UPDATE NOWAIT", [high])
+        finally:
+            first.rollback()
+            waits.result(10)
 
 
 def hold(connection: psycopg.Connection[Any], batch: UUID) -> None:

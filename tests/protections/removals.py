@@ -381,6 +381,14 @@ REMOVALS: Final = (
         "tests/integration/test_first_hints.py::test_first_hints_go_ahead_though_the_other_line_holds_their_row",
     ),
     Removal(
+        "relay: who waits for new batches locks them in one order",
+        "shared/store/sql/outbox.sql",
+        "ORDER BY batch_id\nFOR UPDATE;",
+        "FOR UPDATE;",
+        "tests/integration/test_first_hints.py"
+        "::test_who_waits_for_a_batch_holds_none_that_another_could_wait_for_with_this_one_in_hand",
+    ),
+    Removal(
         "janitor: a payment that its batch's cursor has passed is hinted again",
         "shared/store/sql/sweep.sql",
         " AND h.after < p.id)",
