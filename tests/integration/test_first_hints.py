@@ -298,11 +298,11 @@ def test_two_relays_and_both_their_lines_share_a_batch(
 
 
 def test_a_small_batch_does_not_wait_behind_the_first_hints_of_a_large_one(
-    database: psycopg.Connection[Any], database_url: str, rabbitmq: RabbitMQ, amqp_url: str
+    database: psycopg.Connection[Any], database_url: str, amqp_url: str
 ) -> None:
-    _, large = submit(database, 300)
+    batch, large = submit(database, 300)
     with relaying(database_url, amqp_url):
-        eventually(lambda: rabbitmq.depth(QUEUE) == QUEUED_AT_LEAST)
+        eventually(lambda: cursor(database, batch) == large[QUEUED_AT_LEAST - 1], what="the queue is full")
         _, small = submit(database, 5)
         order = [payment(body) for body in taken(amqp_url, QUEUE, at_least=305)]
     assert set(order) == {*large, *small}

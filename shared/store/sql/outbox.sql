@@ -78,7 +78,7 @@ CROSS JOIN LATERAL (
 -- Of each batch the first queued payments that nobody was hinted about, in the order of their ids. Who holds the batch's
 -- row moves its cursor; a row without any such payment is held too, with null. What was canceled meanwhile is passed over.
 WITH held AS MATERIALIZED (
-  SELECT h.batch_id, h.after, turn.most
+  SELECT h.batch_id, h.after, h.last, turn.most
   FROM unnest(%(batches)s::uuid[], %(most)s::integer[]) AS turn (batch_id, most)
   JOIN batch_hint h ON h.lane = %(lane)s AND h.batch_id = turn.batch_id
   FOR UPDATE OF h SKIP LOCKED
@@ -88,7 +88,7 @@ FROM held
 LEFT JOIN LATERAL (
   SELECT p.id
   FROM payment p
-  WHERE p.batch_id = held.batch_id AND p.id > held.after AND p.state = 'queued'
+  WHERE p.batch_id = held.batch_id AND p.id > held.after AND p.id <= held.last AND p.state = 'queued'
   ORDER BY p.id
   LIMIT held.most) unhinted ON true
 ORDER BY held.batch_id, unhinted.id;
@@ -97,7 +97,7 @@ ORDER BY held.batch_id, unhinted.id;
 -- Of rows that are held, and forwards only. One beyond whose cursor nothing is queued any more is over: no payment comes to
 -- a batch later, and what becomes queued again gets a row of the outbox with that step.
 WITH moved AS MATERIALIZED (
-  SELECT h.lane, h.batch_id, greatest(h.after, hinted.up_to) AS after
+  SELECT h.lane, h.batch_id, greatest(h.after, hinted.up_to) AS after, h.last
   FROM unnest(%(batches)s::uuid[], %(up_to)s::uuid[]) AS hinted (batch_id, up_to)
   JOIN batch_hint h ON h.lane = %(lane)s AND h.batch_id = hinted.batch_id
 ),
@@ -107,7 +107,7 @@ judged AS MATERIALIZED (
   LEFT JOIN LATERAL (
     SELECT p.id
     FROM payment p
-    WHERE p.batch_id = moved.batch_id AND p.id > moved.after AND p.state = 'queued'
+    WHERE p.batch_id = moved.batch_id AND p.id > moved.after AND p.id <= moved.last AND p.state = 'queued'
     ORDER BY p.id
     LIMIT 1) unhinted ON true
 ),

@@ -15,7 +15,7 @@ FROM (
   CROSS JOIN LATERAL (
     SELECT count(*) AS waiting
     FROM payment p
-    WHERE p.batch_id = h.batch_id AND p.id > h.after AND p.state = 'queued') unhinted
+    WHERE p.batch_id = h.batch_id AND p.id > h.after AND p.id <= h.last AND p.state = 'queued') unhinted
   WHERE unhinted.waiting > 0
 ) due
 GROUP BY lane;
