@@ -40,8 +40,9 @@ def test_a_submitted_batch_has_its_payments_hints_and_audit_entry(url: str) -> N
         assert payments == [
             (f"oak-i{n}", str(100000 + n), n * 100, "queued", f"oak-c{n}", "vantage", "77", True) for n in range(1, 6)
         ]
-        hints = await caller.sql("SELECT lane, batch_id::text, after FROM batch_hint")
-        assert hints == [("charge.vantage", reply.body["id"], UUID(int=0))]
+        [(last,)] = await caller.sql("SELECT id FROM payment ORDER BY id DESC LIMIT 1")
+        hints = await caller.sql("SELECT lane, batch_id::text, after, last FROM batch_hint")
+        assert hints == [("charge.vantage", reply.body["id"], UUID(int=0), last)]
         assert await caller.sql("SELECT FROM outbox") == []
         [(actor, action, batch, detail)] = await caller.sql(
             "SELECT actor, action, batch_id::text, detail FROM audit_entry"
