@@ -14,9 +14,9 @@ from psycopg_pool import PoolTimeout
 from shared.telemetry.metrics import AGGREGATION_SECONDS
 
 # A recomputation counts every payment of its batch. Recomputing after each event would cost the square of a batch's
-# size, so the next round waits until the last one is this share of the time: one tenth of a core at most.
-SHARE_OF_A_CORE: Final = 0.1
-# But the last event of a batch is seen within a second. Reached when a round takes 0.1 s: some 60,000 to 100,000
+# size, so the next round waits until the last one is this share of the time: a twentieth of a core at most.
+SHARE_OF_A_CORE: Final = 0.05
+# But the last event of a batch is seen within a second. Reached when a round takes 0.05 s: some 30,000 to 50,000
 # payments; beyond that the share grows slowly, to a seventh of a core at 100,000 payments.
 LONGEST_PAUSE_S: Final = 0.9
 # What PostgreSQL's absence, restart or a deadlock raise: the same round may be tried again.

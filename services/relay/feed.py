@@ -17,14 +17,14 @@ from shared.telemetry import metrics
 
 # Work that waits in RabbitMQ is in its final order, so only this much of it does: enough to keep workers busy until the
 # next look, little enough for a small batch that comes behind a large one.
-QUEUED_S: Final = 0.05
+QUEUED_S: Final = 0.08
 # Queued whatever the rate: the first messages of a lane, from which its rate is learned.
 QUEUED_AT_LEAST: Final = 64
 # The rate is learned over this time, and rises by this factor at each look that found the queue empty.
-RATE_LEARNED_S: Final = 0.5
+RATE_LEARNED_S: Final = 1.0
 RATE_RISE: Final = 1.1
 # A look at a queue that was full, and the longest wait for hints that nobody has announced.
-LOOK_AGAIN_S: Final = 0.02
+LOOK_AGAIN_S: Final = 0.04
 POLL_S: Final = 1.0
 # Batches served in one round; the next round goes on behind them.
 BATCHES_AT_MOST: Final = 100
@@ -44,7 +44,7 @@ class TakenRate:
     def look(self, depth: int, *, now_s: float) -> float:
         """Messages a second, after the queue was found with this depth."""
         gone, seconds = max(0, self._depth - depth), max(now_s - self._looked_s, LOOK_AGAIN_S / 2)
-        # Over half a second: they take messages in bursts, as their groups commit.
+        # Over a second: they take messages in bursts, as their groups commit.
         self._per_s += (gone / seconds - self._per_s) * min(1.0, seconds / RATE_LEARNED_S)
         if gone and not depth:
             # It ran dry, so they may be faster than this shows.

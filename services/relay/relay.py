@@ -31,8 +31,8 @@ from shared.store.pool import connection_options
 
 # Rounds of a line are at least this far apart unless more waits, so that what is notified meanwhile goes in one round
 # together. Workers must not run dry between two rounds of hints; an event is for people and other systems.
-HINTS_PACE_S: Final = 0.02
-EVENTS_PACE_S: Final = 0.1
+HINTS_PACE_S: Final = 0.04
+EVENTS_PACE_S: Final = 0.2
 # While PostgreSQL or RabbitMQ is away.
 RETRY_S: Final = 0.5
 # Its rows stay locked while RabbitMQ answers, which a memory alarm delays until the publisher gives up.

@@ -70,9 +70,9 @@ def rates_of(taken: Iterable[int], *, filled_to: int) -> list[float]:
 
 
 def test_bursts_are_taken_for_their_mean() -> None:
-    # Sixty at every third look, which is a thousand a second.
     learned = rates_of((60 if look % 3 == 0 else 0 for look in range(200)), filled_to=200)
-    assert all(900 < rate < 1_150 for rate in learned[100:])
+    mean = 20 / LOOK_AGAIN_S
+    assert all(0.9 * mean < rate < 1.15 * mean for rate in learned[100:])
 
 
 def test_workers_that_empty_the_queue_at_every_look_get_more_until_it_is_enough() -> None:
