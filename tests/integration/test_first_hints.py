@@ -15,10 +15,11 @@ import psycopg
 import pytest
 
 from schemas.commands import CHARGE_QUEUES, FIRST_CHARGE_QUEUES
-from services.relay.ahead import FIRST_HINTS
+from services.relay.ahead import FIRST_HINTS, LEFT_S
 from services.relay.feed import LOOK_AGAIN_S, QUEUED_AT_LEAST, Feed, shares
 from services.relay.hints import LANES, UNLIMITED, Hints, Sent
 from services.relay.rates import Limits
+from services.relay.relay import lines_of
 from shared.crash_points import EXIT_CODE
 from shared.messaging.publish import Outgoing, Publisher
 from shared.messaging.topology import declare
@@ -155,6 +156,20 @@ def test_the_cursor_stops_before_a_hint_that_was_not_confirmed_and_it_is_taken_a
     order = [payment(body) for body in taken(amqp_url, QUEUE, at_least=16)]
     assert set(order) == set(payments)
     assert len(order) == 6 + 3 + 7
+
+
+def test_a_row_of_the_outbox_stays_until_its_hint_is_confirmed(
+    database: psycopg.Connection[Any], amqp_url: str, losing: Losing
+) -> None:
+    payments = sorted(hint(database, 3))
+    losing.lost = frozenset(payments[1:])
+    assert send(database, losing, room=3).arrived == 1
+    losing.lost = frozenset(payments[2:])
+    assert send(database, losing, room=3).arrived == 1
+    losing.lost = frozenset()
+    assert send(database, losing, room=3).arrived == 1
+    assert outbox.waiting_batches(database, after={LANE: NOBODY}, at_most=100)[LANE] == []
+    assert sorted(payment(body) for body in taken(amqp_url, QUEUE, at_least=3)) == payments
 
 
 def test_a_cursor_does_not_move_when_nothing_arrived_and_never_back(
@@ -307,6 +322,30 @@ def test_a_small_batch_does_not_wait_behind_the_first_hints_of_a_large_one(
         order = [payment(body) for body in taken(amqp_url, QUEUE, at_least=305)]
     assert set(order) == {*large, *small}
     assert max(order.index(payment_id) for payment_id in small) < QUEUED_AT_LEAST + 3 * len(small)
+
+
+def test_the_other_line_leaves_a_new_batch_to_the_line_of_first_hints_and_looks_again_soon(
+    database: psycopg.Connection[Any], publisher: Publisher
+) -> None:
+    _, hints, _ = lines_of(queued_at_most=500)
+    batch, payments = submit(database, 12)
+
+    def age(seconds: float) -> None:
+        database.execute("UPDATE batch_hint SET created_at = clock_timestamp() - make_interval(secs => %s)", [seconds])
+
+    age(-60)
+    assert hints.relay(database, publisher, [""]) <= LEFT_S
+    assert cursor(database, batch) == str(NOBODY)
+    # The first have gone ahead: the rest is everybody's.
+    database.execute("UPDATE batch_hint SET after = %s", [payments[9]])
+    hints.relay(database, publisher, [""])
+    assert cursor(database, batch) is None
+    # Nobody has taken it in time.
+    other, _ = submit(database, 5)
+    age(LEFT_S)
+    hints.relay(database, publisher, [""])
+    assert cursor(database, other) is None
+    assert publisher.depth(QUEUE) == 2 + 5
 
 
 def test_first_hints_go_ahead_though_the_other_line_holds_their_row(

@@ -348,7 +348,7 @@ REMOVALS: Final = (
         "services/relay/hints.py",
         "zip(hints, confirmed, strict=True) if safe}",
         "zip(hints, confirmed, strict=True)}",
-        "tests/integration/test_relay.py::test_a_deleted_queue_gets_its_messages_again",
+        "tests/integration/test_first_hints.py::test_a_row_of_the_outbox_stays_until_its_hint_is_confirmed",
     ),
     Removal(
         "relay: an event leaves the outbox when every queue of ours that it is for has it",
