@@ -1,23 +1,12 @@
-"""Waiting for an event for no longer than one wants to, and letting others go on while one works on a group."""
+"""Waiting for an event for no longer than one wants to, and waking many so that others have their turn."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
 from contextlib import suppress
-from typing import Final, TypeVar
+from typing import Final
 
-Item = TypeVar("Item")
-
-# Of a group's items in one piece. Work on all of a hundred holds an event loop for milliseconds, in which answers of a
-# processor wait to be read and the next requests to be sent.
+# How many tasks are begun or woken in one turn of an event loop. What a hundred do next at once holds the loop for
+# milliseconds, in which answers of a processor wait to be read and the next requests to be sent.
 SLICE: Final = 8
-
-
-async def in_slices(items: Iterable[Item]) -> AsyncIterator[Item]:
-    """Go through `items`, and give the rest of the event loop a turn after every few of them."""
-    for number, item in enumerate(items, 1):
-        yield item
-        if number % SLICE == 0:
-            await asyncio.sleep(0)
 
 
 async def set_within(event: asyncio.Event, seconds: float) -> bool:

@@ -18,7 +18,6 @@ from shared.domain.snapshot import Attempt, Step
 from shared.store import payments
 from shared.store.payments import Connection, Locked
 from shared.telemetry import metrics
-from shared.waiting import in_slices
 from workers.consequences import follow
 
 _log = structlog.get_logger()
@@ -76,14 +75,14 @@ async def record(group: Sequence[Answered], *, pool: AsyncConnectionPool, actor:
             steps += await _record(connection, now_recorded, actor=actor)
         reached("record_written")
     reached("record_committed")
-    await log_steps(steps)
+    log_steps(steps)
 
 
 async def _record(connection: Connection, group: dict[UUID, Answered], *, actor: str) -> list[Step]:
     locked = await payments.lock(connection, list(group))
     tried = await payments.attempts(connection, [answered.attempt_id for answered in group.values()])
     steps: list[Step] = []
-    async for row in in_slices(locked):
+    for row in locked:
         answered = group[row.payment.id]
         step = charging.answered(
             row.payment,
@@ -130,14 +129,14 @@ async def take_step(
             reached("step_written")
     if step:
         reached("step_committed")
-    await log_steps(steps)
+    log_steps(steps)
     return step
 
 
-async def log_steps(steps: Sequence[Step]) -> None:
+def log_steps(steps: Sequence[Step]) -> None:
     """One log event for each step that was committed, with every id that support searches by; and the count."""
     metrics.count_steps(steps)
-    async for step in in_slices(steps):
+    for step in steps:
         _log_step(step)
 
 

@@ -22,7 +22,6 @@ from shared.domain.snapshot import Attempt, Payment, Step
 from shared.domain.taken import money_delta
 from shared.domain.words import AttemptKind, ProcessorName
 from shared.store.statements import load
-from shared.waiting import in_slices
 
 _PAYMENT: Final = load("payment")
 _ATTEMPT: Final = load("attempt")
@@ -183,14 +182,12 @@ async def write(connection: Connection, steps: Sequence[Step], *, actor: str, no
     if not steps:
         return
     parameters = {
-        "payments": _json(
-            [dict(zip(_WRITTEN_FIELDS, _written(step.after), strict=True)) async for step in in_slices(steps)]
-        ),
+        "payments": _json([dict(zip(_WRITTEN_FIELDS, _written(step.after), strict=True)) for step in steps]),
         "attempts": _json([step.attempt._asdict() for step in steps if step.attempt]),
-        "events": _json([_event_row(step) async for step in in_slices(steps)]),
+        "events": _json([_event_row(step) for step in steps]),
         "invoices": _json(_invoice_rows(steps, now)),
         "findings": _json([_finding_row(step) for step in steps if step.finding]),
-        "outbox": _json([row async for step in in_slices(steps) for row in _outbox_rows(step, now)]),
+        "outbox": _json([row for step in steps for row in _outbox_rows(step, now)]),
         "freed": [step.after.token for step in steps if step.before.on_wire and not step.after.on_wire],
         "actor": actor,
     }

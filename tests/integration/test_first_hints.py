@@ -52,10 +52,17 @@ def publisher(amqp_url: str) -> Iterator[Publisher]:
 
 
 def submit(database: psycopg.Connection[Any], count: int, *, told: bool = True) -> tuple[UUID, list[str]]:
-    """A batch and its payments in the order of their ids, with the row of their first hints, as submit leaves them."""
+    """A batch and its payments in the order of their ids, with the row of their first hints, as submit left them.
+
+    That was a moment ago: no line leaves it to the other one any more.
+    """
     with database.transaction():
         made = builders.submitted(database, count)
-        database.execute("INSERT INTO batch_hint (lane, batch_id) VALUES (%s, %s)", [LANE, made.batch_id])
+        database.execute(
+            "INSERT INTO batch_hint (lane, batch_id, created_at)"
+            " VALUES (%s, %s, clock_timestamp() - make_interval(secs => %s))",
+            [LANE, made.batch_id, LEFT_S],
+        )
         if told:
             tell(database, made.batch_id)
     return made.batch_id, sorted(map(str, made.payments))

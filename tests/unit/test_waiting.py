@@ -1,10 +1,10 @@
-"""Waiting for an event never makes a process deaf to being stopped, and work on a group does not stop the others."""
+"""Waiting for an event never makes a process deaf to being stopped."""
 
 import asyncio
 
 import pytest
 
-from shared.waiting import SLICE, in_slices, set_within
+from shared.waiting import set_within
 
 
 def test_an_event_is_waited_for_no_longer_than_wanted() -> None:
@@ -36,25 +36,3 @@ def test_a_cancellation_that_comes_so_many_turns_after_the_event_is_not_swallowe
 
     taken, cancelled = asyncio.run(wait())
     assert taken == cancelled
-
-
-def test_others_have_a_turn_after_every_slice_of_a_group() -> None:
-    seen: list[int] = []
-
-    async def work() -> list[int]:
-        return [item async for item in in_slices(range(3 * SLICE + 1)) if seen.append(item) or True]
-
-    async def watch(working: asyncio.Task[list[int]]) -> list[int]:
-        found = []
-        while not working.done():
-            found.append(len(seen))
-            await asyncio.sleep(0)
-        return found
-
-    async def main() -> tuple[list[int], list[int]]:
-        working = asyncio.create_task(work())
-        return await watch(working), working.result()
-
-    found, worked = asyncio.run(main())
-    assert worked == list(range(3 * SLICE + 1))
-    assert found == [0, SLICE, 2 * SLICE, 3 * SLICE]

@@ -15,7 +15,6 @@ from shared.domain.ids import uuid7
 from shared.domain.snapshot import Payment, Step
 from shared.store import payments
 from shared.store.payments import Candidate, Connection, Owned
-from shared.waiting import in_slices
 from workers.clock import elapsed_s
 from workers.evidence import TRY_AGAIN, log_steps
 from workers.ordering import charge_order
@@ -98,7 +97,7 @@ async def _claim(tokens: dict[UUID, UUID], *, claimer: Claimer) -> list[Owned]:
         taken: set[str] = set()
         steps = [
             step
-            async for candidate in in_slices(candidates)
+            for candidate in candidates
             if (step := _decide(candidate, tokens[candidate.payment.id], taken, claimer=claimer))
         ]
         await _put_off(connection, candidates)
@@ -108,7 +107,7 @@ async def _claim(tokens: dict[UUID, UUID], *, claimer: Claimer) -> list[Owned]:
             reached("claim_written")
     if steps:
         reached("claim_committed")
-    await log_steps(steps)
+    log_steps(steps)
     return [_owned(step) for step in steps if step.attempt]
 
 

@@ -30,5 +30,5 @@ async def record_dispute(dispute: Dispute, *, processor: ProcessorName, account:
             if won:
                 await disputes.settle_finding(connection, charge.payment_id, dispute)
         await disputes.write(connection, dispute, charge, processor=processor, account=account)
-    await log_steps(steps)
+    log_steps(steps)
     return True

@@ -160,7 +160,7 @@ async def _remember(payment_id: UUID, attempt: Attempt, sighting: Sighting, reco
         for step in restoring.remembered(row.payment, current, attempt, now=row.now):
             await payments.write(connection, [step], actor=ACTOR, now=row.now)
             steps.append(step)
-    await log_steps(steps)
+    log_steps(steps)
 
     def decide(row: Locked, remembered: Attempt) -> Step | None:
         return sightings.seen(row.payment, remembered, sighting, unchanged=True, now=row.now)

@@ -109,7 +109,7 @@ async def _free_overdue(janitor: Janitor) -> None:
             reached("leases_written")
     if steps:
         reached("leases_committed")
-    await log_steps(steps)
+    log_steps(steps)
 
 
 def _overdue(row: Locked) -> Step | None:

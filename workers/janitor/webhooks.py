@@ -137,7 +137,7 @@ async def _undo_refund(case: Case, *, janitor: Janitor) -> None:
         if step:
             steps.append(step)
             await payments.write(connection, steps, actor=ACTOR, now=locked.now)
-    await log_steps(steps)
+    log_steps(steps)
 
 
 async def _our_refund(connection: Connection, case: Case) -> Attempt | None:

@@ -115,7 +115,7 @@ async def claim(
         await payments.write(connection, [step], actor=ACTOR, now=asked.row.now)
         reached("void_claim_written")
     reached("void_claim_committed")
-    await log_steps([step])
+    log_steps([step])
     if not (step.attempt and step.after.claim_token):
         return None
     owned = Owned(payment_id, step.after.claim_token, step.attempt.id, step.attempt.request_text)
