@@ -18,8 +18,6 @@ FIRST_HINTS: Final = 10
 # room here goes in turns with the rest.
 PER_S: Final = 64.0
 AT_ONCE: Final = 64.0
-# So long the other line leaves a new batch alone: both are told at the same time, and what it took would wait in turns.
-LEFT_S: Final = 0.1
 
 
 class Ahead:

@@ -72,20 +72,14 @@ def take_events(connection: Connection[Any], *, at_most: int) -> list[EventRow]:
 
 
 def waiting_batches(
-    connection: Connection[Any], *, after: Mapping[str, UUID], at_most: int, left_s: float = 0.0
+    connection: Connection[Any], *, after: Mapping[str, UUID], at_most: int
 ) -> dict[str, list[WaitingBatch]]:
     """By lane: up to `at_most` batches with hints, due or not, those behind the given one before the others.
 
-    A lane of charges whose processor is paused has none. Batches younger than `left_s` of which nothing was hinted yet
-    are left to whoever hints those first.
+    A lane of charges whose processor is paused has none.
     """
     turns = [*after.items(), *((lane, _BEFORE_ALL) for lane, batch in after.items() if batch != _BEFORE_ALL)]
-    parameters = {
-        "lanes": [lane for lane, _ in turns],
-        "after": [batch for _, batch in turns],
-        "at_most": at_most,
-        "left_s": left_s,
-    }
+    parameters = {"lanes": [lane for lane, _ in turns], "after": [batch for _, batch in turns], "at_most": at_most}
     found: dict[str, dict[UUID, WaitingBatch]] = {lane: {} for lane in after}
     for lane, *batch in connection.execute(_SQL["waiting_batches"], parameters):
         if len(found[lane]) < at_most:

@@ -15,11 +15,10 @@ import psycopg
 import pytest
 
 from schemas.commands import CHARGE_QUEUES, FIRST_CHARGE_QUEUES
-from services.relay.ahead import FIRST_HINTS, LEFT_S
+from services.relay.ahead import FIRST_HINTS
 from services.relay.feed import LOOK_AGAIN_S, QUEUED_AT_LEAST, Feed, shares
 from services.relay.hints import LANES, UNLIMITED, Hints, Sent
 from services.relay.rates import Limits
-from services.relay.relay import lines_of
 from shared.crash_points import EXIT_CODE
 from shared.messaging.publish import Outgoing, Publisher
 from shared.messaging.topology import declare
@@ -52,17 +51,10 @@ def publisher(amqp_url: str) -> Iterator[Publisher]:
 
 
 def submit(database: psycopg.Connection[Any], count: int, *, told: bool = True) -> tuple[UUID, list[str]]:
-    """A batch and its payments in the order of their ids, with the row of their first hints, as submit left them.
-
-    That was a moment ago: no line leaves it to the other one any more.
-    """
+    """A batch and its payments in the order of their ids, with the row of their first hints, as submit leaves them."""
     with database.transaction():
         made = builders.submitted(database, count)
-        database.execute(
-            "INSERT INTO batch_hint (lane, batch_id, created_at)"
-            " VALUES (%s, %s, clock_timestamp() - make_interval(secs => %s))",
-            [LANE, made.batch_id, LEFT_S],
-        )
+        database.execute("INSERT INTO batch_hint (lane, batch_id) VALUES (%s, %s)", [LANE, made.batch_id])
         if told:
             tell(database, made.batch_id)
     return made.batch_id, sorted(map(str, made.payments))
@@ -329,30 +321,6 @@ def test_a_small_batch_does_not_wait_behind_the_first_hints_of_a_large_one(
         order = [payment(body) for body in taken(amqp_url, QUEUE, at_least=305)]
     assert set(order) == {*large, *small}
     assert max(order.index(payment_id) for payment_id in small) < QUEUED_AT_LEAST + 3 * len(small)
-
-
-def test_the_other_line_leaves_a_new_batch_to_the_line_of_first_hints_and_looks_again_soon(
-    database: psycopg.Connection[Any], publisher: Publisher
-) -> None:
-    _, hints, _ = lines_of(queued_at_most=500)
-    batch, payments = submit(database, 12)
-
-    def age(seconds: float) -> None:
-        database.execute("UPDATE batch_hint SET created_at = clock_timestamp() - make_interval(secs => %s)", [seconds])
-
-    age(-60)
-    assert hints.relay(database, publisher, [""]) <= LEFT_S
-    assert cursor(database, batch) == str(NOBODY)
-    # The first have gone ahead: the rest is everybody's.
-    database.execute("UPDATE batch_hint SET after = %s", [payments[9]])
-    hints.relay(database, publisher, [""])
-    assert cursor(database, batch) is None
-    # Nobody has taken it in time.
-    other, _ = submit(database, 5)
-    age(LEFT_S)
-    hints.relay(database, publisher, [""])
-    assert cursor(database, other) is None
-    assert publisher.depth(QUEUE) == 2 + 5
 
 
 def test_first_hints_go_ahead_though_the_other_line_holds_their_row(

@@ -557,12 +557,7 @@ def submit_many(connection: psycopg.Connection, *, payments: int) -> None:
 
 PARAMETERS = {
     "take_events": {"at_most": 100},
-    "waiting_batches": {
-        "lanes": ["charge.vantage"] * 2,
-        "after": [UUID(int=5), UUID(int=0)],
-        "at_most": 100,
-        "left_s": 0.1,
-    },
+    "waiting_batches": {"lanes": ["charge.vantage"] * 2, "after": [UUID(int=5), UUID(int=0)], "at_most": 100},
     "take_commands": {"lane": "charge.vantage", "batches": [UUID(int=n) for n in range(20)], "most": [5] * 20},
     "wait_for": {"lane": "charge.vantage", "batches": [UUID(int=n) for n in range(20)]},
     "take_unhinted": {"lane": "charge.vantage", "batches": [UUID(int=n) for n in range(20)], "most": [5] * 20},
