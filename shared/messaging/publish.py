@@ -2,8 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from itertools import takewhile
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
@@ -12,6 +11,7 @@ import pika
 import structlog
 
 from shared.messaging import topology
+from shared.messaging.gathering import GatheringConnection
 from shared.messaging.repair import repair
 from shared.telemetry import metrics
 
@@ -288,32 +288,6 @@ class _Link:
     def _lost(self, _connection: Any, reason: object) -> None:
         self.error = self.error or reason
         self._connection.ioloop.stop()
-
-
-class GatheringConnection(pika.SelectConnection):  # type: ignore[misc]  # pika has no types
-    """Sends what is written within `gathering()` in one piece.
-
-    pika calls the system for every frame, three times for a message, and RabbitMQ reads each by itself.
-    `_adapter_emit_data` is what pika has every adapter write.
-    """
-
-    _gathered: list[bytes] | None = None
-
-    @contextmanager
-    def gathering(self) -> Iterator[None]:
-        gathered = self._gathered = []
-        try:
-            yield
-        finally:
-            self._gathered = None
-            if gathered:
-                self._adapter_emit_data(b"".join(gathered))
-
-    def _adapter_emit_data(self, data: bytes) -> None:
-        if self._gathered is None:
-            super()._adapter_emit_data(data)
-        else:
-            self._gathered.append(data)
 
 
 class _Publishing:

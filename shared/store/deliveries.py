@@ -88,12 +88,7 @@ def with_webhooks(connection: psycopg.Connection[Any], practices: Iterable[str])
 async def keep(connection: Connection, events: Sequence[Event]) -> int:
     """Write a delivery for each event and subscription that wants it and has none of it yet; how many."""
     async with connection.cursor(row_factory=scalar_row) as cursor:
-        await cursor.execute(_SQL["told"], {"practices": list({event.practice for event in events})})
-        told = set(await cursor.fetchall())
-        wanted = [event for event in events if event.practice in told]
-        if not wanted:
-            return 0
-        columns = zip(*wanted, strict=True)
+        columns = zip(*events, strict=True)
         names = ("practices", "event_ids", "types", "bodies")
         await cursor.execute(_SQL["keep"], {name: list(column) for name, column in zip(names, columns, strict=True)})
         kept: int | None = await cursor.fetchone()

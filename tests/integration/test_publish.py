@@ -13,7 +13,8 @@ import pytest
 from schemas.commands import VOID_QUEUE
 from schemas.events import EVENTS_EXCHANGE
 from shared.messaging import topology
-from shared.messaging.publish import WINDOW, GatheringConnection, Outgoing, Publisher
+from shared.messaging.gathering import GatheringConnection
+from shared.messaging.publish import WINDOW, Outgoing, Publisher
 from tests.cutting import cut_connections
 from tests.rabbitmq_vhost import RabbitMQ
 from tests.waiting import eventually
