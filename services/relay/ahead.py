@@ -18,14 +18,16 @@ FIRST_HINTS: Final = 10
 # room here goes in turns with the rest.
 PER_S: Final = 64.0
 AT_ONCE: Final = 64.0
+# So long the other line leaves a new batch alone, which it may find by itself: what it took would wait in turns.
+LEFT_S: Final = 0.1
 
 
 class Ahead:
     """Sends the first hints of each batch that was just submitted."""
 
     def __init__(self, limits: Mapping[str, Limits], *, monotonic: Callable[[], float]) -> None:
-        # The other line is told at the same time, and holds a new batch for some milliseconds while it publishes. To
-        # pass over the batch then would leave its first hints their turn among all others.
+        # The other line leaves a batch alone for a while only, and holds it while it publishes. To pass over the batch
+        # then would leave its first hints their turn among all others.
         self._lines = {
             lane: Hints(lane, goal, limits.get(lane, UNLIMITED), waits=True) for lane, goal in FIRST_LANES.items()
         }
@@ -34,7 +36,10 @@ class Ahead:
         self._looked_s = monotonic()
 
     def send(self, connection: Connection[Any], publisher: Publisher, told: Iterable[str]) -> None:
-        """Send those of the batches `told`, their ids, as far as there is room and somebody takes them."""
+        """Send those of the batches `told`, their ids, as far as there is room and somebody takes them.
+
+        The others' turn begins then: they are notified here and not by who submitted.
+        """
         now_s = self._monotonic()
         self._left = min(AT_ONCE, self._left + (now_s - self._looked_s) * PER_S)
         self._looked_s = now_s
@@ -43,6 +48,7 @@ class Ahead:
             # While no worker of this release runs, all go the other way.
             if room and publisher.has_consumers(line.goal.queue):
                 self._left -= line.send(connection, publisher, batches, room=room, share=first_shares).arrived
+        outbox.notify(connection)
 
 
 def first_shares(batches: Sequence[WaitingBatch], room: int) -> dict[UUID, int]:

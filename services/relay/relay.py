@@ -19,7 +19,7 @@ import psycopg
 import structlog
 from psycopg import Connection
 
-from services.relay.ahead import Ahead
+from services.relay.ahead import LEFT_S, Ahead
 from services.relay.depths import Depths
 from services.relay.events import EVENTS_AT_MOST, send_events
 from services.relay.feed import BATCHES_AT_MOST, POLL_S, Feed
@@ -75,9 +75,11 @@ def lines_of(
             ahead.send(connection, publisher, told)
         return POLL_S
 
-    def hints(connection: Connection[Any], publisher: Publisher, _told: Sequence[str]) -> float:
+    def hints(connection: Connection[Any], publisher: Publisher, told: Sequence[str]) -> float:
         depths.look(publisher)
-        return relay_hints(connection, publisher, feeds)
+        next_in_s = relay_hints(connection, publisher, feeds)
+        # What was told may have been a batch that this round has left to the other line.
+        return min(next_in_s, LEFT_S) if told else next_in_s
 
     def events(connection: Connection[Any], publisher: Publisher, _told: Sequence[str]) -> float:
         return relay_events(connection, publisher)
@@ -153,6 +155,7 @@ def relay_hints(connection: Connection[Any], publisher: Publisher, feeds: list[F
         connection,
         after={feed.lane: feed.last_batch for feed in feeds},
         at_most=BATCHES_AT_MOST,
+        left_s=LEFT_S,
     )
     return min(feed.top_up(connection, publisher, batches[feed.lane]) for feed in feeds)
 

@@ -12,7 +12,7 @@ from shared.store.statements import load
 
 # Whoever writes rows notifies this channel, once per transaction.
 CHANNEL: Final = "batchpay_outbox"
-# And whoever submits a batch notifies this one, with its id.
+# But whoever submits a batch notifies this one, with its id; who listens to it notifies the other after that.
 SUBMITTED_CHANNEL: Final = "batchpay_submitted"
 
 _SQL: Final = load("outbox")
@@ -72,14 +72,20 @@ def take_events(connection: Connection[Any], *, at_most: int) -> list[EventRow]:
 
 
 def waiting_batches(
-    connection: Connection[Any], *, after: Mapping[str, UUID], at_most: int
+    connection: Connection[Any], *, after: Mapping[str, UUID], at_most: int, left_s: float = 0.0
 ) -> dict[str, list[WaitingBatch]]:
     """By lane: up to `at_most` batches with hints, due or not, those behind the given one before the others.
 
-    A lane of charges whose processor is paused has none.
+    A lane of charges whose processor is paused has none. Batches younger than `left_s` of which nothing was hinted yet
+    are left to whoever hints those first.
     """
     turns = [*after.items(), *((lane, _BEFORE_ALL) for lane, batch in after.items() if batch != _BEFORE_ALL)]
-    parameters = {"lanes": [lane for lane, _ in turns], "after": [batch for _, batch in turns], "at_most": at_most}
+    parameters = {
+        "lanes": [lane for lane, _ in turns],
+        "after": [batch for _, batch in turns],
+        "at_most": at_most,
+        "left_s": left_s,
+    }
     found: dict[str, dict[UUID, WaitingBatch]] = {lane: {} for lane in after}
     for lane, *batch in connection.execute(_SQL["waiting_batches"], parameters):
         if len(found[lane]) < at_most:
@@ -101,6 +107,11 @@ def _id(text: str) -> UUID | None:
         return UUID(text)
     except ValueError:
         return None
+
+
+def notify(connection: Connection[Any]) -> None:
+    """Tell every line of every relay that there are rows."""
+    connection.execute(_SQL["notify"])
 
 
 def wait_for(connection: Connection[Any], *, lane: str, batches: Sequence[UUID]) -> None:

@@ -15,10 +15,11 @@ import psycopg
 import pytest
 
 from schemas.commands import CHARGE_QUEUES, FIRST_CHARGE_QUEUES
-from services.relay.ahead import FIRST_HINTS
+from services.relay.ahead import FIRST_HINTS, LEFT_S
 from services.relay.feed import LOOK_AGAIN_S, QUEUED_AT_LEAST, Feed, shares
 from services.relay.hints import LANES, UNLIMITED, Hints, Sent
 from services.relay.rates import Limits
+from services.relay.relay import lines_of
 from shared.crash_points import EXIT_CODE
 from shared.messaging.publish import Outgoing, Publisher
 from shared.messaging.topology import declare
@@ -51,17 +52,24 @@ def publisher(amqp_url: str) -> Iterator[Publisher]:
 
 
 def submit(database: psycopg.Connection[Any], count: int, *, told: bool = True) -> tuple[UUID, list[str]]:
-    """A batch and its payments in the order of their ids, with the row of their first hints, as submit leaves them."""
+    """A batch and its payments in the order of their ids, with the row of their first hints, as submit leaves them.
+
+    It is just old enough for every line.
+    """
     with database.transaction():
         made = builders.submitted(database, count)
-        database.execute("INSERT INTO batch_hint (lane, batch_id) VALUES (%s, %s)", [LANE, made.batch_id])
+        database.execute(
+            "INSERT INTO batch_hint (lane, batch_id, created_at)"
+            " VALUES (%s, %s, clock_timestamp() - make_interval(secs => %s))",
+            [LANE, made.batch_id, LEFT_S],
+        )
         if told:
             tell(database, made.batch_id)
     return made.batch_id, sorted(map(str, made.payments))
 
 
 def tell(database: psycopg.Connection[Any], batch: UUID) -> None:
-    database.execute("SELECT pg_notify('batchpay_outbox', ''), pg_notify('batchpay_submitted', %s)", [str(batch)])
+    database.execute("SELECT pg_notify('batchpay_submitted', %s)", [str(batch)])
 
 
 def cursor(database: psycopg.Connection[Any], batch: UUID) -> str | None:
@@ -321,6 +329,58 @@ def test_a_small_batch_does_not_wait_behind_the_first_hints_of_a_large_one(
         order = [payment(body) for body in taken(amqp_url, QUEUE, at_least=305)]
     assert set(order) == {*large, *small}
     assert max(order.index(payment_id) for payment_id in small) < QUEUED_AT_LEAST + 3 * len(small)
+
+
+def test_the_other_line_leaves_a_new_batch_to_the_line_of_first_hints_and_looks_again_soon(
+    database: psycopg.Connection[Any], publisher: Publisher
+) -> None:
+    _, hints, _ = lines_of(queued_at_most=500)
+    batch, payments = submit(database, 12)
+
+    def age(seconds: float) -> None:
+        database.execute("UPDATE batch_hint SET created_at = clock_timestamp() - make_interval(secs => %s)", [seconds])
+
+    age(-60)
+    assert hints.relay(database, publisher, [""]) <= LEFT_S
+    assert cursor(database, batch) == str(NOBODY)
+    # The first have gone ahead: the rest is everybody's.
+    database.execute("UPDATE batch_hint SET after = %s", [payments[9]])
+    hints.relay(database, publisher, [""])
+    assert cursor(database, batch) is None
+    # Nobody has taken it in time.
+    other, _ = submit(database, 5)
+    age(LEFT_S)
+    hints.relay(database, publisher, [""])
+    assert cursor(database, other) is None
+    assert publisher.depth(QUEUE) == 2 + 5
+
+
+def test_the_other_lines_are_told_of_a_new_batch_when_its_first_hints_have_gone_ahead_or_could_not(
+    database: psycopg.Connection[Any], database_url: str, amqp_url: str, publisher: Publisher
+) -> None:
+    first, *_ = lines_of(queued_at_most=500)
+    batch, payments = submit(database, 12, told=False)
+    with (
+        psycopg.connect(database_url, autocommit=True) as listener,
+        psycopg.connect(database_url, autocommit=True) as relay,
+        psycopg.connect(database_url) as other_line,
+        ThreadPoolExecutor(1) as thread,
+    ):
+        listener.execute(f"LISTEN {outbox.CHANNEL}")
+        first.relay(relay, publisher, [str(batch)])
+        assert [one.channel for one in listener.notifies(timeout=0)] == [outbox.CHANNEL]
+        assert cursor(database, batch) == str(NOBODY)
+        hold(other_line, batch)
+        with taking(amqp_url, FIRST_QUEUE) as ahead:
+            eventually(lambda: publisher.has_consumers(FIRST_QUEUE))
+            sent = thread.submit(first.relay, relay, publisher, [str(batch)])
+            eventually(lambda: waiting(database) == 1, what="the line of first hints waits")
+            assert not list(listener.notifies(timeout=0))
+            other_line.rollback()
+            sent.result(10)
+            assert [one.channel for one in listener.notifies(timeout=0)] == [outbox.CHANNEL]
+            assert cursor(database, batch) == payments[FIRST_HINTS - 1]
+            eventually(lambda: len(ahead) == FIRST_HINTS)
 
 
 def test_first_hints_go_ahead_though_the_other_line_holds_their_row(

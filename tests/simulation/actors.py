@@ -149,7 +149,7 @@ async def _relay(process: Process, ground: Ground) -> None:
     poll_s = 0.0
     while True:
         await process.gate("round", ready=_ready_to_relay(world, world.clock.in_s(poll_s)))
-        session.to_relay = False
+        session.relay_is_told()
         session.set_time(world.clock.now.isoformat())
         try:
             submitted = [row[0] for row in connection.execute("SELECT id::text FROM batch ORDER BY id")]

@@ -12,6 +12,7 @@ import psycopg
 from psycopg import sql
 from psycopg.pq import ExecStatus, PGresult
 
+from services.relay.ahead import LEFT_S
 from shared.store.migrate import migrate
 from tests.shared_servers import create_database, database_url_of, drop_database
 
@@ -33,8 +34,11 @@ _CLEAR = "; ".join(
         "SET session_replication_role = origin",
     ]
 )
+# What a relay's next round would find, and how many batches there are: each was notified once.
 _TO_RELAY = (
-    "SELECT EXISTS (SELECT FROM batch_hint) OR EXISTS (SELECT FROM outbox WHERE available_at <= clock_timestamp())"
+    "SELECT EXISTS (SELECT FROM outbox WHERE available_at <= clock_timestamp()) OR EXISTS (SELECT FROM batch_hint"  # noqa: S608  # our own number
+    " WHERE after <> '00000000-0000-0000-0000-000000000000'"
+    f" OR created_at <= clock_timestamp() - interval '{LEFT_S} s'), (SELECT count(*) FROM batch)"
 )
 _VACUUM_EVERY = 25
 
@@ -76,6 +80,7 @@ class Session:
         # The relay's notice. A LISTEN would do, but when psycopg sees a notice differs from run to run.
         self.to_relay = False
         self.in_transaction = False
+        self._batches = self._batches_told = 0
         self._seeds = 0
 
     def set_time(self, now: str) -> None:
@@ -87,7 +92,13 @@ class Session:
 
     def commit(self) -> None:
         self.in_transaction = False
-        self.to_relay = self._run(f"COMMIT; {_TO_RELAY}").get_value(0, 0) == b"t"
+        found = self._run(f"COMMIT; {_TO_RELAY}")
+        self._batches = int(found.get_value(0, 1) or 0)
+        self.to_relay = found.get_value(0, 0) == b"t" or self._batches > self._batches_told
+
+    def relay_is_told(self) -> None:
+        self.to_relay = False
+        self._batches_told = self._batches
 
     def roll_back(self) -> None:
         self.in_transaction = False
@@ -110,7 +121,8 @@ class Session:
         if self._seeds % _VACUUM_EVERY == 0:
             for table in _TABLES:
                 self._run(f"VACUUM {table}")
-        self.to_relay = False
+        self._batches = 0
+        self.relay_is_told()
 
     def close(self) -> None:
         self.connection.close()

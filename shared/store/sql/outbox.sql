@@ -14,7 +14,7 @@ FOR UPDATE SKIP LOCKED;
 -- name: waiting_batches
 -- For each turn (a lane and the batch after which it begins): the batches with hints in the lane, rows of their own or
 -- not, in the order of their ids. Two index probes for each batch, however many hints it has. Charges of a paused processor
--- wait here, not in a queue.
+-- wait here, not in a queue. A batch that is younger than `left_s` and of which nothing was hinted is left to others.
 WITH RECURSIVE waiting AS (
   SELECT turn.n AS turn, turn.lane, turn.after AS batch_id, 0 AS n
   FROM unnest(%(lanes)s::text[], %(after)s::uuid[]) WITH ORDINALITY AS turn (lane, after, n)
@@ -34,6 +34,8 @@ WITH RECURSIVE waiting AS (
       (SELECT h.batch_id
        FROM batch_hint h
        WHERE h.lane = waiting.lane AND h.batch_id > waiting.batch_id
+         AND (h.after <> '00000000-0000-0000-0000-000000000000'
+           OR h.created_at <= statement_timestamp() - make_interval(secs => %(left_s)s))
        ORDER BY h.batch_id
        LIMIT 1)) either
     ORDER BY either.batch_id
@@ -137,6 +139,9 @@ SELECT CASE
 -- name: write_event
 INSERT INTO outbox (lane, batch_id, routing_key, body)
 SELECT 'event', %(batch_id)s, %(routing_key)s, %(body)s FROM (SELECT pg_notify('batchpay_outbox', '')) notified;
+
+-- name: notify
+SELECT pg_notify('batchpay_outbox', '');
 
 -- name: delete
 DELETE FROM outbox WHERE id = ANY(%(ids)s::bigint[]);

@@ -125,7 +125,7 @@ WITH selected AS MATERIALIZED (
 SELECT b.id, b.number, b.submitted_at, b.submitted_by, b.processor, b.currency, b.total, b.total_minor, b.payment_number,
   b.first_payment_number, b.last_payment_number, b.request_sha256
 FROM new_batch b
-CROSS JOIN LATERAL (SELECT pg_notify('batchpay_outbox', ''), pg_notify('batchpay_submitted', b.id::text)) told
+CROSS JOIN LATERAL (SELECT pg_notify('batchpay_submitted', b.id::text)) told
 
 -- name: used_number
 -- Where a typed payment number was used before: typed for a whole batch, or taken from the practice's sequence.
