@@ -269,6 +269,7 @@ def test_what_has_a_row_of_its_own_does_not_wait_for_the_end_of_its_batch(
     (again,) = hint(database, 1, batch=batch)
     assert send(database, publisher, room=5).arrived == 5
     assert [payment(body) for body in taken(amqp_url, QUEUE, at_least=5)] == [again, *payments[:4]]
+    assert cursor(database, batch) == payments[3]
 
 
 @pytest.mark.unsound("the older batch is one without payments")

@@ -138,6 +138,11 @@ class RelayConnection:
         self.cursor = world.session.connection.cursor
 
     @contextmanager
+    def pipeline(self) -> Iterator[None]:
+        """Its statements run one after the other anyway."""
+        yield
+
+    @contextmanager
     def transaction(self) -> Iterator[None]:
         self._world.session.begin(self._world.clock.now.isoformat())
         try:

@@ -87,6 +87,32 @@ def test_who_is_first_passes_all_who_wait_and_no_bound() -> None:
     with_crowd(slots, check)
 
 
+@pytest.mark.parametrize(("request_s", "beyond"), [(0.05, COUNT), (0.5, COUNT // 2), (60.0, 0)])
+def test_who_is_first_is_claimed_beside_those_ahead_unless_the_processor_is_slow(request_s: float, beyond: int) -> None:
+    slots = Slots(COUNT)
+    for _ in range(200):
+        slots.took(request_s)
+
+    async def check(crowd: Crowd, tasks: list[asyncio.Task[None]]) -> None:
+        before, firsts = crowd.claimed, 0
+
+        async def come_first() -> None:
+            nonlocal firsts
+            async with slots.claimed.first():
+                firsts += 1
+                async with slots.sending.first():
+                    pass
+
+        late = [asyncio.create_task(come_first()) for _ in range(2 * COUNT)]
+        await turns_of_the_loop()
+        assert (crowd.claimed, firsts) == (before, beyond)
+        crowd.answer.set()
+        await asyncio.gather(*late, *tasks)
+        assert firsts == 2 * COUNT
+
+    with_crowd(slots, check)
+
+
 def test_who_gives_up_waiting_takes_nobodys_place() -> None:
     async def check(crowd: Crowd, tasks: list[asyncio.Task[None]]) -> None:
         for task in tasks[2 * COUNT : 5 * COUNT]:

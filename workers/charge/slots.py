@@ -19,28 +19,29 @@ class Turns:
     """At most `most` are inside of `async with turns:`, in the order in which they came.
 
     What `asyncio.Semaphore` does, at a fraction of its cost, and `most` may change. Who comes by `async with
-    turns.first():` goes before all who wait.
+    turns.first():` goes before all who wait, and in at once while no more than `beyond` above `most` are inside.
     """
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, *, beyond: int = 0) -> None:
         self.most = most
+        self.beyond = beyond
         self._inside = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
 
     async def __aenter__(self) -> None:
-        await self._enter(self._waiting.append)
+        await self._enter(self._waiting.append, at_once=self._inside < self.most and not self._waiting)
 
     @asynccontextmanager
     async def first(self) -> AsyncIterator[None]:
-        """The same, but the next turn that falls free."""
-        await self._enter(self._waiting.appendleft)
+        """The same, but at once or the next turn that falls free."""
+        await self._enter(self._waiting.appendleft, at_once=self._inside < self.most + self.beyond)
         try:
             yield
         finally:
             await self.__aexit__()
 
-    async def _enter(self, wait: Callable[[asyncio.Future[None]], None]) -> None:
-        if self._inside < self.most and not self._waiting:
+    async def _enter(self, wait: Callable[[asyncio.Future[None]], None], *, at_once: bool) -> None:
+        if at_once:
             self._inside += 1
             return
         turn = asyncio.get_running_loop().create_future()
@@ -66,11 +67,12 @@ class Slots:
 
     With claims made ahead a slot is never empty while a claim commits, and claims come in larger groups. A processor
     that gets slow is claimed for only when a slot is free. `async with slots.claimed:` surrounds the claim and the
-    request, `async with slots.sending:` the request.
+    request, `async with slots.sending:` the request. Who is first is claimed beside those ahead: of the two waits, for
+    the claim and for the request, one is left.
     """
 
     def __init__(self, count: int) -> None:
-        self.claimed = Turns(2 * count)
+        self.claimed = Turns(2 * count, beyond=count)
         self.sending = Turns(count)
         self._count = count
         self._average_s = 0.0
@@ -78,5 +80,6 @@ class Slots:
     def took(self, seconds: float) -> None:
         """Learn from the duration of a request."""
         self._average_s += (seconds - self._average_s) * _SMOOTHING
-        ahead = self._count * _AHEAD_S / self._average_s if self._average_s else self._count
-        self.claimed.most = self._count + min(_AHEAD_MOST * self._count, round(ahead))
+        ahead = round(self._count * _AHEAD_S / self._average_s) if self._average_s else self._count
+        self.claimed.most = self._count + min(_AHEAD_MOST * self._count, ahead)
+        self.claimed.beyond = min(self._count, ahead)
