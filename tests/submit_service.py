@@ -185,5 +185,5 @@ def seed(database_url: str, *, clients: int = 6) -> None:
     with psycopg.ClientCursor(psycopg.connect(database_url, autocommit=True)) as cursor:
         cursor.execute(PRACTICES)
         cursor.execute(CLIENTS, {"clients": clients})
-        cursor.execute("ANALYZE")
+        cursor.execute("ANALYZE practice, clinician, client, payment_method, invoice, session")
         cursor.connection.close()
