@@ -15,7 +15,7 @@ from services.development.local import LocalServer, ServerStartFailed, as_accoun
 from services.development.watchdog import Watchdog
 
 MAX_CONNECTIONS = 200
-"""Every process of the stack with its pool, plus three test workers, on one server."""
+"""Every process of the stack with its pool, for each of four test workers, on one server."""
 
 INITDB = (
     "--encoding=UTF8",
