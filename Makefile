@@ -3,8 +3,8 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 BIN := .venv/bin
-# One worker for each core, and at least three: most tests wait for servers, not for the processor.
-WORKERS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 3); [ $$n -gt 3 ] && echo $$n || echo 3)
+# One worker for each core, and at least four: most tests wait for servers, not for the processor.
+WORKERS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 4); [ $$n -gt 4 ] && echo $$n || echo 4)
 
 # Where an environment forbids it, every process of ours compiles every module anew: half of the second that it takes to
 # start. What is written lies in .venv and in __pycache__, which `make clean` removes.

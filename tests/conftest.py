@@ -1,6 +1,7 @@
 """Fixtures on real servers. A missing server fails the test with the fix in the message; nothing is skipped."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -21,9 +22,21 @@ from tests.shared_servers import (
     unique,
 )
 
-# Files whose tests run whole systems take a minute or two each. They begin first, so that none of them is left at the
-# end with one worker for it and nothing for the others.
+# Files whose tests run whole systems take up to a minute and a half. They begin first, so that none of them is left at
+# the end with one worker for it and nothing for the others.
 LONG = ("simulation", "journeys", "browser", "chaos")
+# And of these the longest, in this order: beside what computes all the time stands what mostly waits, where folders in
+# their order would let all workers begin with browsers.
+LONGEST = (
+    "simulation/test_seeds.py",
+    "browser/test_pages.py",
+    "journeys/test_kill.py",
+    "journeys/test_demo.py",
+    "chaos/test_outages.py",
+    "journeys/test_demo_day.py",
+    "browser/test_journey.py",
+    "browser/test_looks.py",
+)
 SOURCE = pytest.StashKey[Source]()
 KEPT = pytest.StashKey[Kept]()
 UNSOUND = "unsound"
@@ -37,7 +50,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: item.path.parent.name not in LONG)
+    items.sort(key=lambda item: place(item.path))
+
+
+def place(path: Path) -> tuple[int, bool]:
+    """Where a file stands among all: files of one place keep the order in which they were collected."""
+    name = f"{path.parent.name}/{path.name}"
+    return LONGEST.index(name) if name in LONGEST else len(LONGEST), path.parent.name not in LONG
 
 
 @pytest.hookimpl(optionalhook=True)

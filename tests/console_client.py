@@ -3,16 +3,20 @@
 import asyncio
 import contextlib
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from datetime import timedelta
 from http.cookies import SimpleCookie
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import aiohttp
 
 from tests.submit_service import AUDIENCE, Caller, Reply, bearer, submit_service
 
+T = TypeVar("T")
 EVERYTHING = ("billing", "billing:void", "billing:refund", "billing:approve")
+# Many times what a story takes on two busy cores; only a fault waits so long.
+_STORY_WITHIN_S = 120.0
 
 
 def sign_in_token(practice: str = "oak", *, subject: str = "pat", **claims: Any) -> str:
@@ -71,6 +75,12 @@ class Visitor:
         await self.get(reply.headers["Location"])
         return self
 
+    def twin(self) -> "Visitor":
+        """Another browser with the same session, which may lose its cookies or forge its token for itself alone."""
+        other = Visitor(self.session, self.url)
+        other.cookies, other.csrf = dict(self.cookies), self.csrf
+        return other
+
     async def follow(self, reply: Reply) -> Reply:
         assert reply.status == 303, reply.body
         return await self.get(reply.headers["Location"])
@@ -107,6 +117,35 @@ def with_console(database_url: str, story: Callable[[Console], Awaitable[None]])
             await story(open_console)
 
     asyncio.run(run())
+
+
+class Tell(Protocol):
+    """Runs a story at a console to its end, and returns what it returned."""
+
+    def __call__(self, story: Callable[[Console], Coroutine[Any, Any, T]], /) -> T: ...
+
+
+@contextlib.contextmanager
+def standing_console(database_url: str) -> Iterator[Tell]:
+    """A console for many stories, one after the other. Its loop goes on between them, on a thread of its own."""
+    loop, stack = asyncio.new_event_loop(), contextlib.AsyncExitStack()
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+
+    def run(work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, loop).result(_STORY_WITHIN_S)
+
+    def tell(story: Callable[[Console], Coroutine[Any, Any, T]], /) -> T:
+        return run(story(opened))
+
+    opened = run(stack.enter_async_context(console(database_url)))
+    try:
+        yield tell
+    finally:
+        run(stack.aclose())
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
 
 
 async def draft_with(visitor: Visitor, invoices: list[str], *, payment_number: str = "") -> str:

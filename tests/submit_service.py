@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
@@ -16,10 +17,14 @@ from starlette.types import ASGIApp
 from services.submit.api import create_app
 from services.submit.auth import mint
 from shared.settings import SubmitSettings
+from shared.waiting import set_within
 
 SECRET = "a secret of tests, which is long enough"
 AUDIENCE = "batchpay"
 ALL = ("billing", "billing:void", "billing:refund")
+# uvicorn's own: at each tenth tick it writes the date anew that answers have.
+_TICK_S = 0.1
+_LOOK_EVERY_S = 0.005
 
 
 class Reply(NamedTuple):
@@ -94,20 +99,46 @@ async def submit_service(database_url: str, **settings: Any) -> AsyncIterator[Ca
         yield Caller(session, url, database_url)
 
 
+class _Server(uvicorn.Server):
+    """Ends when it is told to. uvicorn itself looks every tenth of a second, and then gives connections another one."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.told_to_end = asyncio.Event()
+
+    async def main_loop(self) -> None:
+        counter = 0
+        while not await self.on_tick(counter):
+            counter += 1
+            await set_within(self.told_to_end, _TICK_S)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """As uvicorn's: nothing new is accepted, and what is open ends by itself."""
+        assert not sockets, "it opened its own"
+        for server in self.servers:
+            server.close()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        while self.server_state.connections or self.server_state.tasks:  # noqa: ASYNC110 - uvicorn has no event for it
+            await asyncio.sleep(_LOOK_EVERY_S)
+        await self.lifespan.shutdown()
+
+
 @contextlib.asynccontextmanager
 async def served(app: ASGIApp) -> AsyncIterator[str]:
     """Serve an application on a free port for the time of the block; its URL."""
-    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None, lifespan="on"))
+    server = _Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None, lifespan="on"))
     serving = asyncio.create_task(server.serve())
     while not server.started:
         if serving.done():
             await serving
-        await asyncio.sleep(0.005)
+        await asyncio.sleep(_LOOK_EVERY_S)
     port = server.servers[0].sockets[0].getsockname()[1]
     try:
         yield f"http://127.0.0.1:{port}"
     finally:
         server.should_exit = True
+        server.told_to_end.set()
         await serving
 
 
@@ -154,5 +185,5 @@ def seed(database_url: str, *, clients: int = 6) -> None:
     with psycopg.ClientCursor(psycopg.connect(database_url, autocommit=True)) as cursor:
         cursor.execute(PRACTICES)
         cursor.execute(CLIENTS, {"clients": clients})
-        cursor.execute("ANALYZE")
+        cursor.execute("ANALYZE practice, clinician, client, payment_method, invoice, session")
         cursor.connection.close()

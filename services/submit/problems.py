@@ -11,6 +11,7 @@ from fastapi.responses import Response
 from fastapi.routing import APIRoute
 from psycopg import OperationalError
 from psycopg_pool import PoolTimeout
+from starlette.background import BackgroundTask
 from starlette.exceptions import HTTPException
 
 from schemas.http import Fault, Problem
@@ -143,13 +144,23 @@ def _allowed(request: Request) -> str:
 
 async def _database(request: Request, error: Exception) -> Response:
     _log.warning("database_unavailable", request_id=_id(request), error=type(error).__name__)
-    return problem_response(
+    response = problem_response(
         503,
         "database_unavailable",
         "We do not know if the request took effect. Sending it again is safe; a submit needs the same Idempotency-Key.",
         request_id=_id(request),
         headers={"Retry-After": "1"},
     )
+    return looking_at_the_others(request, response)
+
+
+def looking_at_the_others(request: Request, response: Response) -> Response:
+    """What ended this request's connection may have ended all that wait in the pool.
+
+    Each of them would be found out by a request of its own, which would be answered like this one.
+    """
+    response.background = BackgroundTask(request.app.state.pool.check)
+    return response
 
 
 async def _bug(request: Request, error: Exception) -> Response:

@@ -3,7 +3,8 @@
 import csv
 import io
 import re
-from typing import Any, Final
+from collections.abc import Iterator
+from typing import Any, Final, NamedTuple
 
 import pytest
 from fastapi.routing import APIRoute
@@ -13,10 +14,21 @@ from services.submit.console import words
 from services.submit.console.app import MODULES
 from services.submit.edge import MOST_BODY_BYTES
 from services.submit.limits import SUBMITS
-from tests.console_client import EVERYTHING, Console, Visitor, draft_with, submit, with_console
+from tests.conftest import broken_rules
+from tests.console_client import (
+    EVERYTHING,
+    Console,
+    Tell,
+    Visitor,
+    draft_with,
+    standing_console,
+    submit,
+    with_console,
+)
 from tests.integration.test_console_live import listening
 from tests.integration.test_hostile_requests import WAITING_REFUND
-from tests.submit_service import seed
+from tests.shared_servers import Shared, create_database, database_url_of, drop_database, unique
+from tests.submit_service import Reply, seed
 
 # A text that is a tag, an attribute's end, a template and a script's end at once.
 HOSTILE = "\"'><img src=x onerror=alert(1)></script>{{111*111}}<b>"
@@ -76,56 +88,93 @@ FORM = {
 }  # fmt: skip
 
 
+# --- Every route refuses ----------------------------------------------------------------------------------------------
+
+
+class Guarded(NamedTuple):
+    """A console with things of oak's that nobody may change, and who is signed in: a namesake of pat's is at elm."""
+
+    tell: Tell
+    ids: dict[str, str]
+    pat: Visitor
+    lee: Visitor
+    namesake: Visitor
+
+
+@pytest.fixture(scope="module")
+def standing(shared: Shared) -> Iterator[Guarded]:
+    """One for all tests of refusals: no request of theirs may leave a trace that another could find."""
+    name = unique("batchpay_console")
+    url = database_url_of(shared.servers.database_url, name)
+    create_database(shared.servers.database_url, name, template=shared.template)
+    try:
+        seed(url)
+        with standing_console(url) as tell:
+            ids, people = tell(settled_in)
+            yield Guarded(tell, ids, *people)
+        assert broken_rules(url) == []
+    finally:
+        drop_database(shared.servers.database_url, name)
+
+
+async def settled_in(console: Console) -> tuple[dict[str, str], list[Visitor]]:
+    ids = await things(console, "oak")
+    return ids, [await console.person(), await console.person(subject="lee"), await console.person("elm")]
+
+
+@pytest.fixture
+def guarded(standing: Guarded) -> Iterator[Guarded]:
+    """It is the same when the test is over. What a test does to its cookies and tokens is its own."""
+    before = standing.tell(state)
+    yield standing._replace(pat=standing.pat.twin(), lee=standing.lee.twin(), namesake=standing.namesake.twin())
+    assert standing.tell(state) == before
+
+
 @pytest.mark.parametrize("path", POSTS)
-def test_every_post_needs_the_token_of_its_session(url: str, path: str) -> None:
+def test_every_post_needs_the_token_of_its_session(guarded: Guarded, path: str) -> None:
     async def story(console: Console) -> None:
-        ids = await things(console, "oak")
-        pat, lee = await console.person(), await console.person(subject="lee")
-        for forged in ("", "0" * 64, lee.csrf):
-            pat.csrf = forged
-            reply = await pat.post(filled(path, ids), **FORM)
+        for forged in ("", "0" * 64, guarded.lee.csrf):
+            guarded.pat.csrf = forged
+            reply = await guarded.pat.post(filled(path, guarded.ids), **FORM)
             assert reply.status == 403
             assert "This page is out of date" in reply.body
         assert (await console.sql("SELECT count(*) FROM batch WHERE void_requested_at IS NOT NULL")) == [(0,)]
 
-    with_console(url, story)
+    guarded.tell(story)
 
 
 @pytest.mark.parametrize(("method", "path"), PRIVATE, ids=str)
-def test_without_a_session_no_route_shows_or_does_anything(url: str, method: str, path: str) -> None:
+def test_without_a_session_no_route_shows_or_does_anything(guarded: Guarded, method: str, path: str) -> None:
     async def story(console: Console) -> None:
-        ids = await things(console, "oak")
         stranger = console.visitor()
-        reply = await stranger.send(method, filled(path, ids), data=FORM if method == "POST" else None)
+        reply = await stranger.send(method, filled(path, guarded.ids), data=FORM if method == "POST" else None)
         allowed = {401, 403} if path != "/console/" else {303}
         assert reply.status in allowed
         assert "Client 0" not in reply.body
 
-    with_console(url, story)
+    guarded.tell(story)
 
 
 WITH_IDS = [(method, path) for method, path in routes("GET", "POST") if "{" in path]
 
 
 @pytest.mark.parametrize(("method", "path"), WITH_IDS, ids=str)
-def test_another_practices_ids_are_not_found_and_nothing_changes(url: str, method: str, path: str) -> None:
-    async def story(console: Console) -> None:
-        ids = await things(console, "oak")
-        outsider = await console.person("elm")
-        before = await state(console)
-        reply = await (outsider.get(filled(path, ids)) if method == "GET" else outsider.post(filled(path, ids), **FORM))
-        missing = {
-            "draft_id": str(ids["payment"]), "payment": ids["draft_id"], "batch": "BP-9", "waiting": "BP-9",
-            "refund": ids["payment"],
-        }  # fmt: skip
-        nowhere = await (
-            outsider.get(filled(path, missing)) if method == "GET" else outsider.post(filled(path, missing), **FORM)
-        )
+def test_another_practices_ids_are_not_found_and_nothing_changes(guarded: Guarded, method: str, path: str) -> None:
+    outsider, ids = guarded.namesake, guarded.ids
+    missing = {
+        "draft_id": ids["payment"], "payment": ids["draft_id"], "batch": "BP-9", "waiting": "BP-9",
+        "refund": ids["payment"],
+    }  # fmt: skip
+
+    async def ask(path: str) -> Reply:
+        return await (outsider.get(path) if method == "GET" else outsider.post(path, **FORM))
+
+    async def story(_: Console) -> None:
+        reply, nowhere = await ask(filled(path, ids)), await ask(filled(path, missing))
         assert (reply.status, nowhere.status) == (404, 404)
         assert reply.body == nowhere.body
-        assert await state(console) == before
 
-    with_console(url, story)
+    guarded.tell(story)
 
 
 async def state(console: Console) -> list[Any]:

@@ -9,6 +9,7 @@ import json
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, TypeVar
 
 import psycopg
@@ -26,6 +27,7 @@ from shared.store import batch_status
 from shared.store.invariants import check
 from shared.store.pool import connection_options, open_pool
 from tests import builders
+from tests.console_client import Console, with_console
 from tests.integration.paper import Paper
 from tests.rabbitmq_vhost import RabbitMQ
 from tests.submit_service import Caller, seed, with_service
@@ -178,6 +180,24 @@ def test_answers_are_recorded_once_however_often_it_took(connection: Connection,
     assert value(connection, "SELECT sum(taken_minor) FROM invoice") == 3 * 5_000
     assert value(connection, "SELECT count(*) FROM outbox WHERE routing_key = 'payment.approved'") == 3
     assert check(connection) == []
+
+
+@pytest.mark.parametrize("asked", ["interface", "console"])
+def test_connections_that_all_ended_while_they_waited_cost_one_request(database_url: str, asked: str) -> None:
+    """As after a restart of PostgreSQL: the pool holds dead connections only, and each would cost one."""
+    pooled = "FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'batchpay-submit'"
+    seed(database_url)
+
+    async def story(console: Console) -> None:
+        caller, pat = console.caller, await console.person()
+        async with asyncio.timeout(30):
+            while (await caller.sql(f"SELECT count(*) {pooled}"))[0][0] < 5:
+                await asyncio.gather(*(caller.get("/v1/invoices") for _ in range(20)))
+        await caller.sql(f"SELECT pg_terminate_backend(pid) {pooled}")
+        ask = partial(caller.get, "/v1/invoices") if asked == "interface" else partial(pat.get, "/console/batches")
+        assert [(await ask()).status for _ in range(10)] == [503, *[200] * 9]
+
+    with_console(database_url, story)
 
 
 @every_fault

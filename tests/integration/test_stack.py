@@ -82,7 +82,8 @@ def test_a_killed_process_is_started_again_after_its_own_children_are_gone(
         first_helper, second_helper = helper_pids(stack)
         assert not lives(first_helper)
         assert lives(second_helper)
-    assert not lives(second_helper)
+    # It was killed with its group; until it has ended takes a moment on a busy machine.
+    eventually(lambda: not lives(second_helper), what="its helper is gone")
 
 
 def test_an_environment_of_one_start_is_gone_with_the_next(environment: dict[str, str], tmp_path: Path) -> None:

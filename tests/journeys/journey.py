@@ -266,7 +266,8 @@ def database_now(box: Sandbox) -> datetime:
 def finish(box: Sandbox, *, within_s: float = WITHIN_S, repeat_hints: bool = False) -> None:
     """Let days pass, wait until every payment is final, then compare with what moved and check every invariant.
 
-    `repeat_hints`: also let the minute pass after which a hint that may be lost is given again.
+    `repeat_hints`: also let the minute pass after which a hint that may be lost is given again, and the leases of
+    requests that broke off, which keep the other payments of their cards waiting.
     """
     # What executes after the days have passed is in the report of another day than our books say.
     eventually(lambda: _sent(box, repeat_hints=repeat_hints), within_s=within_s, what="nothing waits to be sent")
@@ -287,6 +288,7 @@ def compared(box: Sandbox) -> list[Any]:
 
 def _sent(box: Sandbox, *, repeat_hints: bool) -> bool:
     if repeat_hints:
+        let_wires_go(box)
         rows(box, "UPDATE payment SET next_check_at = clock_timestamp() WHERE state = 'queued'")
         time.sleep(_LOOK_EVERY_S)
     waiting = rows(box, "SELECT id::text, state, lease_until FROM payment WHERE state IN ('queued', 'sending')")

@@ -15,7 +15,7 @@ from services.submit.console import pages, session, words
 from services.submit.console.formats import Formats
 from services.submit.console.session import ForgedError, NotAllowedError, SignedOutError
 from services.submit.console.sign_in import RETURN_COOKIE, TooManyTriesError
-from services.submit.problems import ProblemError
+from services.submit.problems import ProblemError, looking_at_the_others
 from services.submit.submission import BusyError
 from shared.store import drafts
 from shared.store.scope import seeing
@@ -138,7 +138,7 @@ async def _busy(request: Request, error: Exception) -> Response:  # noqa: ARG001
 
 async def _database(request: Request, error: Exception) -> Response:
     _log.warning("database_unavailable", request_id=request.scope.get("request_id"), error=type(error).__name__)
-    return _failure(
+    failure = _failure(
         request,
         503,
         "We cannot reach our database",
@@ -146,6 +146,7 @@ async def _database(request: Request, error: Exception) -> Response:
         "Open Batch Payment History before you press again; pressing again is safe.",
         support=True,
     )
+    return looking_at_the_others(request, failure)
 
 
 async def _bug(request: Request, error: Exception) -> Response:
