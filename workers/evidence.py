@@ -79,8 +79,8 @@ async def record(group: Sequence[Answered], *, pool: AsyncConnectionPool, actor:
 
 
 async def _record(connection: Connection, group: dict[UUID, Answered], *, actor: str) -> list[Step]:
-    tries = [answered.attempt_id for answered in group.values()]
-    locked, tried = await payments.lock_with_attempts(connection, group, tries)
+    locked = await payments.lock(connection, list(group))
+    tried = await payments.attempts(connection, [answered.attempt_id for answered in group.values()])
     steps: list[Step] = []
     for row in locked:
         answered = group[row.payment.id]
@@ -117,8 +117,9 @@ async def take_step(
     """
     steps: list[Step] = []
     async with pool.connection() as connection:
-        (locked,), tried = await payments.lock_with_attempts(connection, [payment_id], [attempt_id])
-        step = decide(locked, tried[attempt_id])
+        locked = (await payments.lock(connection, [payment_id]))[0]
+        attempt = (await payments.attempts(connection, [attempt_id]))[attempt_id]
+        step = decide(locked, attempt)
         if step:
             await payments.write(connection, [step], actor=actor, now=locked.now)
             steps = [step, *await follow(connection, [step], actor=actor, now=locked.now)]

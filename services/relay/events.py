@@ -35,7 +35,7 @@ class Sent(NamedTuple):
 
 def send_events(connection: Connection[Any], publisher: Publisher) -> Sent:
     """Publish the oldest events, and delete those of which every message arrived."""
-    with connection.pipeline(), connection.transaction():
+    with connection.transaction():
         rows = outbox.take_events(connection, at_most=EVENTS_AT_MOST)
         told = [orjson.loads(row.body) for row in rows]
         # Asked after the rows were taken: a webhook that was there before an event is seen.

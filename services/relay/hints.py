@@ -77,7 +77,7 @@ class Hints:
         share: Callable[[Sequence[WaitingBatch], int], Mapping[UUID, int]],
     ) -> Sent:
         """Publish at most `room` hints of `batches`, of each what `share` says, and take off those that arrived."""
-        with connection.pipeline(), connection.transaction():
+        with connection.transaction():
             if self._waits:
                 outbox.wait_for(connection, lane=self.lane, batches=[batch.id for batch in batches])
             allowance = Allowance.of(connection, self.lane, self._limits, batches)

@@ -125,18 +125,17 @@ def take_commands(connection: Connection[Any], *, lane: str, most: Mapping[UUID,
     Rows of the outbox come first: what is tried again does not wait for the end of its batch.
     """
     parameters = {"lane": lane, "batches": list(most), "most": list(most.values())}
-    # Both are asked before either is fetched: in a pipeline they are one round trip.
-    commands = connection.cursor(row_factory=args_row(CommandRow)).execute(_SQL["take_commands"], parameters)
-    unhinted = connection.execute(_SQL["take_unhinted"], parameters)
-    rows, found = commands.fetchall(), unhinted.fetchall()
-    left = Counter(most)
-    left.subtract(row.batch_id for row in rows)
-    firsts: list[FirstHint] = []
-    for batch, payment in found:
-        if payment and left[batch] > 0:
-            left[batch] -= 1
-            firsts.append(FirstHint(batch, payment))
-    return Taken(rows=rows, firsts=firsts, held=list(dict.fromkeys(batch for batch, _ in found)))
+    with connection.cursor(row_factory=args_row(CommandRow)) as cursor:
+        rows = cursor.execute(_SQL["take_commands"], parameters).fetchall()
+    of_batch = Counter(row.batch_id for row in rows)
+    left = {batch: count - of_batch[batch] for batch, count in most.items() if count > of_batch[batch]}
+    parameters = {"lane": lane, "batches": list(left), "most": list(left.values())}
+    found = connection.execute(_SQL["take_unhinted"], parameters).fetchall()
+    return Taken(
+        rows=rows,
+        firsts=[FirstHint(batch, payment) for batch, payment in found if payment],
+        held=list(dict.fromkeys(batch for batch, _ in found)),
+    )
 
 
 def move_cursors(connection: Connection[Any], *, lane: str, hinted: Mapping[UUID, UUID | None]) -> None:

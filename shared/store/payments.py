@@ -11,7 +11,7 @@ from typing import Any, Final
 from uuid import UUID
 
 import orjson
-from psycopg import AsyncConnection, AsyncCursor
+from psycopg import AsyncConnection
 
 from schemas.events import PaymentEvent
 from shared.domain.claiming import Recheck
@@ -45,7 +45,6 @@ SOFT_DECLINES_TO_REST: Final = 2
 SOFT_DECLINE_WINDOW: Final = timedelta(minutes=10)
 
 Connection = AsyncConnection[Any]
-Cursor = AsyncCursor[Any]
 
 
 class StepLostError(Exception):
@@ -93,9 +92,7 @@ def _attempt(row: Sequence[Any]) -> Attempt:
 
 async def lock_for_claim(connection: Connection, ids: Sequence[UUID]) -> list[Candidate]:
     """Lock those of `ids` that are queued, due and not locked by somebody else, ordered by card."""
-    # In a pipeline the BEGIN travels with it: a wait less for an event loop that is busy with other payments.
-    async with connection.pipeline():
-        cursor = await connection.execute(_PAYMENT["lock_for_claim"], {"ids": list(ids), "sources": _CLAIM_SOURCES})
+    cursor = await connection.execute(_PAYMENT["lock_for_claim"], {"ids": list(ids), "sources": _CLAIM_SOURCES})
     return [
         Candidate(_payment(row), Recheck._make(row[_PAYMENT_WIDTH + 1 :]), row[_PAYMENT_WIDTH])
         for row in await cursor.fetchall()
@@ -104,39 +101,22 @@ async def lock_for_claim(connection: Connection, ids: Sequence[UUID]) -> list[Ca
 
 async def lock(connection: Connection, ids: Sequence[UUID]) -> list[Locked]:
     """Lock payments, waiting for others; ordered by card."""
-    return await _locked(await connection.execute(_PAYMENT["lock"], {"ids": list(ids)}))
+    cursor = await connection.execute(_PAYMENT["lock"], {"ids": list(ids)})
+    return [Locked(_payment(row), row[_PAYMENT_WIDTH]) for row in await cursor.fetchall()]
 
 
 async def attempts(connection: Connection, ids: Iterable[UUID]) -> dict[UUID, Attempt]:
     """Attempts by id. Read them after their payments are locked."""
-    return await _attempts(await connection.execute(_ATTEMPT["by_id"], {"ids": list(ids)}))
-
-
-async def lock_with_attempts(
-    connection: Connection, ids: Iterable[UUID], attempts: Iterable[UUID]
-) -> tuple[list[Locked], dict[UUID, Attempt]]:
-    """`lock` these payments and read `attempts` of theirs, with the BEGIN in one round trip.
-
-    The second statement begins when the first has its locks: it sees what others committed meanwhile.
-    """
-    async with connection.pipeline():
-        locked = await connection.execute(_PAYMENT["lock"], {"ids": list(ids)})
-        tried = await connection.execute(_ATTEMPT["by_id"], {"ids": list(attempts)})
-    return await _locked(locked), await _attempts(tried)
-
-
-async def _locked(cursor: Cursor) -> list[Locked]:
-    return [Locked(_payment(row), row[_PAYMENT_WIDTH]) for row in await cursor.fetchall()]
-
-
-async def _attempts(cursor: Cursor) -> dict[UUID, Attempt]:
-    return {attempt.id: attempt for attempt in map(_attempt, await cursor.fetchall())}
+    cursor = await connection.execute(_ATTEMPT["by_id"], {"ids": list(ids)})
+    found = [_attempt(row) for row in await cursor.fetchall()]
+    return {attempt.id: attempt for attempt in found}
 
 
 async def surplus_attempts(connection: Connection, ids: Iterable[UUID]) -> dict[UUID, Attempt]:
     """The newest attempt of each of these payments that took money beside another attempt, by payment."""
     cursor = await connection.execute(_ATTEMPT["surplus"], {"payments": list(ids)})
-    return {attempt.payment_id: attempt for attempt in map(_attempt, await cursor.fetchall())}
+    found = [_attempt(row) for row in await cursor.fetchall()]
+    return {attempt.payment_id: attempt for attempt in found}
 
 
 async def open_return(connection: Connection, charge: UUID) -> Attempt | None:

@@ -179,6 +179,26 @@ def test_a_row_of_the_outbox_stays_until_its_hint_is_confirmed(
     assert sorted(payment(body) for body in taken(amqp_url, QUEUE, at_least=3)) == payments
 
 
+def test_while_a_relay_publishes_postgresql_sees_it_idle_and_would_end_it(
+    database: psycopg.Connection[Any], amqp_url: str
+) -> None:
+    """Its locks are held then, and `idle_in_transaction_session_timeout` takes them from a relay that stands still."""
+    submit(database, 3)
+    seen: list[Any] = []
+
+    class Looking(Publisher):
+        def publish(self, messages: Sequence[Outgoing]) -> list[bool]:
+            state = "SELECT state FROM pg_stat_activity WHERE pid = %s"
+            with psycopg.connect(database.info.dsn, password=database.info.password) as other:
+                seen.append(other.execute(state, [database.info.backend_pid]).fetchone())
+            return super().publish(messages)
+
+    with Looking(amqp_url) as looking:
+        assert looking.wait_connected(10.0)
+        assert send(database, looking, room=3).arrived == 3
+    assert seen == [("idle in transaction",)]
+
+
 def test_a_cursor_does_not_move_when_nothing_arrived_and_never_back(
     database: psycopg.Connection[Any], losing: Losing
 ) -> None:

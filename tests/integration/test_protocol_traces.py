@@ -219,7 +219,13 @@ def test_trace_16_a_batch_void_reaches_a_payment_that_is_approved_in_the_same_mo
         lost = await ground.unknown("reset_after_execute")
         row = lost.payment()
         async with ground.pool.connection() as recording:
-            await approve(recording, lost)
+            (locked,) = await payments.lock(recording, [lost.payment_id])
+            attempt = (await payments.attempts(recording, [lost.attempt_id]))[lost.attempt_id]
+            step = charging.answered(
+                locked.payment, attempt, Approved(processor_ref="ref-1"), token=lost.payment_id, now=locked.now
+            )
+            assert step
+            await payments.write(recording, [step], actor="test", now=locked.now)
             asked = asyncio.create_task(
                 voids.request_batch_void(
                     ground.pool, practice_id=row["practice_id"], batch_id=row["batch_id"], actor="pat", source="test"
@@ -230,30 +236,6 @@ def test_trace_16_a_batch_void_reaches_a_payment_that_is_approved_in_the_same_mo
         assert lost.state == "voiding"
 
     on_ground(VANTAGE, database_url, story)
-
-
-def test_an_answer_that_waited_for_its_payment_is_judged_by_the_attempt_as_another_left_it(database_url: str) -> None:
-    async def story(ground: Ground) -> None:
-        lost = await ground.unknown("reset_after_execute")
-        async with ground.pool.connection() as recording, ground.pool.connection() as late:
-            await approve(recording, lost)
-            waiting = asyncio.create_task(payments.lock_with_attempts(late, [lost.payment_id], [lost.attempt_id]))
-            await waits_for_lock(ground)
-            await recording.commit()
-            (locked,), tried = await waiting
-        assert (locked.payment.state, tried[lost.attempt_id].processor_ref) == ("approved", "ref-1")
-
-    on_ground(VANTAGE, database_url, story)
-
-
-async def approve(recording: payments.Connection, lost: Lost) -> None:
-    """Write it as this transaction's: whoever commits decides what becomes of it."""
-    (locked,), tried = await payments.lock_with_attempts(recording, [lost.payment_id], [lost.attempt_id])
-    step = charging.answered(
-        locked.payment, tried[lost.attempt_id], Approved(processor_ref="ref-1"), token=lost.payment_id, now=locked.now
-    )
-    assert step
-    await payments.write(recording, [step], actor="test", now=locked.now)
 
 
 async def waits_for_lock(ground: Ground) -> None:

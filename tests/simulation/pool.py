@@ -4,8 +4,8 @@ A transaction's statements run at once, without giving the turn away, so a trans
 How transactions meet on row locks is not seen here; the store's own tests are about that.
 """
 
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import Enum, auto
 from operator import itemgetter
 from types import TracebackType
@@ -26,11 +26,6 @@ class Borrowed:
 
     async def execute(self, query: Any, parameters: Any = None, *, prepare: bool | None = None) -> "BorrowedCursor":
         return BorrowedCursor(self._connection.execute(query, parameters, prepare=prepare))
-
-    @asynccontextmanager
-    async def pipeline(self) -> AsyncIterator[None]:
-        """Its statements run one after the other anyway."""
-        yield
 
     def cursor(self, *, row_factory: Any) -> "BorrowedCursor":
         return BorrowedCursor(self._connection.cursor(row_factory=row_factory))
@@ -136,11 +131,6 @@ class RelayConnection:
         self._process = process
         self.execute = world.session.connection.execute
         self.cursor = world.session.connection.cursor
-
-    @contextmanager
-    def pipeline(self) -> Iterator[None]:
-        """Its statements run one after the other anyway."""
-        yield
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
