@@ -9,7 +9,7 @@ from psycopg_pool import AsyncConnectionPool
 # A statement that takes longer is stuck; the caller tries again.
 STATEMENT_TIMEOUT: Final = timedelta(seconds=30)
 # A process that was stopped inside a transaction must not hold row locks that others wait for. In a pipeline it could:
-# until its Sync has come, a statement goes on for PostgreSQL, and nothing ends it. So what locks rows is not sent in one.
+# a statement goes on for PostgreSQL until its Sync has come, and nothing ends it. What locks rows is not sent in one.
 IDLE_IN_TRANSACTION: Final = timedelta(seconds=10)
 # A server that does not even greet is down, or its host is: psycopg would wait for it two minutes.
 CONNECT_WITHIN: Final = timedelta(seconds=5)
