@@ -26,11 +26,7 @@ class Ahead:
     """Sends the first hints of each batch that was just submitted."""
 
     def __init__(self, limits: Mapping[str, Limits], *, monotonic: Callable[[], float]) -> None:
-        # The other line leaves a batch alone for a while only, and holds it while it publishes. To pass over the batch
-        # then would leave its first hints their turn among all others.
-        self._lines = {
-            lane: Hints(lane, goal, limits.get(lane, UNLIMITED), waits=True) for lane, goal in FIRST_LANES.items()
-        }
+        self._lines = {lane: Hints(lane, goal, limits.get(lane, UNLIMITED)) for lane, goal in FIRST_LANES.items()}
         self._monotonic = monotonic
         self._left = AT_ONCE
         self._looked_s = monotonic()

@@ -55,17 +55,12 @@ class Sent(NamedTuple):
 
 
 class Hints:
-    """Sends hints of one lane to one goal, within the lane's limits.
+    """Sends hints of one lane to one goal, within the lane's limits."""
 
-    `waits` is for batches whose first hints another line or relay may hold at this moment: wait for them, rather than
-    pass over them.
-    """
-
-    def __init__(self, lane: str, goal: Goal, limits: Limits = UNLIMITED, *, waits: bool = False) -> None:
+    def __init__(self, lane: str, goal: Goal, limits: Limits = UNLIMITED) -> None:
         self.lane = lane
         self.goal = goal
         self._limits = limits
-        self._waits = waits
 
     def send(
         self,
@@ -78,8 +73,6 @@ class Hints:
     ) -> Sent:
         """Publish at most `room` hints of `batches`, of each what `share` says, and take off those that arrived."""
         with connection.transaction():
-            if self._waits:
-                outbox.wait_for(connection, lane=self.lane, batches=[batch.id for batch in batches])
             allowance = Allowance.of(connection, self.lane, self._limits, batches)
             room = allowance.room(room)
             served = allowance.open(batches)[:room]

@@ -114,11 +114,6 @@ def notify(connection: Connection[Any]) -> None:
     connection.execute(_SQL["notify"])
 
 
-def wait_for(connection: Connection[Any], *, lane: str, batches: Sequence[UUID]) -> None:
-    """Lock the rows of these batches' first hints, as soon as nobody else holds them. Take them afterwards."""
-    connection.execute(_SQL["wait_for"], {"lane": lane, "batches": list(batches)})
-
-
 def take_commands(connection: Connection[Any], *, lane: str, most: Mapping[UUID, int]) -> Taken:
     """Lock due hints of each batch in `most`, up to the number given for it.
 

@@ -6,7 +6,6 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import UUID
 
@@ -377,88 +376,49 @@ def test_the_other_line_leaves_a_new_batch_to_the_line_of_first_hints_and_looks_
 
 
 def test_the_other_lines_are_told_of_a_new_batch_when_its_first_hints_have_gone_ahead_or_could_not(
-    database: psycopg.Connection[Any], database_url: str, amqp_url: str, publisher: Publisher
+    database: psycopg.Connection[Any], database_url: str, amqp_url: str
 ) -> None:
     first, *_ = lines_of(queued_at_most=500)
     batch, payments = submit(database, 12, told=False)
+    told: list[str] = []
+
+    def listen() -> None:
+        told.extend(notified.channel for notified in listener.notifies(timeout=0))
+
+    class Listening(Publisher):
+        def publish(self, messages: Sequence[Outgoing]) -> list[bool]:
+            listen()
+            assert not told
+            return super().publish(messages)
+
     with (
         psycopg.connect(database_url, autocommit=True) as listener,
-        psycopg.connect(database_url, autocommit=True) as relay,
-        psycopg.connect(database_url) as other_line,
-        ThreadPoolExecutor(1) as thread,
+        psycopg.connect(database_url) as another_relay,
+        Listening(amqp_url) as publisher,
     ):
+        assert publisher.wait_connected(10.0)
         listener.execute(f"LISTEN {outbox.CHANNEL}")
-        first.relay(relay, publisher, [str(batch)])
-        assert [one.channel for one in listener.notifies(timeout=0)] == [outbox.CHANNEL]
-        assert cursor(database, batch) == str(NOBODY)
-        hold(other_line, batch)
+
+        def goes_ahead() -> str | None:
+            """The batch's cursor then."""
+            told.clear()
+            first.relay(database, publisher, [str(batch)])
+            listen()
+            assert told == [outbox.CHANNEL]
+            return cursor(database, batch)
+
+        assert goes_ahead() == str(NOBODY), "nobody takes from the queue"
         with taking(amqp_url, FIRST_QUEUE) as ahead:
             eventually(lambda: publisher.has_consumers(FIRST_QUEUE))
-            sent = thread.submit(first.relay, relay, publisher, [str(batch)])
-            eventually(lambda: waiting(database) == 1, what="the line of first hints waits")
-            assert not list(listener.notifies(timeout=0))
-            other_line.rollback()
-            sent.result(10)
-            assert [one.channel for one in listener.notifies(timeout=0)] == [outbox.CHANNEL]
-            assert cursor(database, batch) == payments[FIRST_HINTS - 1]
+            hold(another_relay, batch)
+            assert goes_ahead() == str(NOBODY), "another relay is at it, and is not waited for"
+            another_relay.rollback()
+            assert goes_ahead() == payments[FIRST_HINTS - 1]
             eventually(lambda: len(ahead) == FIRST_HINTS)
-
-
-def test_first_hints_go_ahead_though_the_other_line_holds_their_row(
-    database: psycopg.Connection[Any], database_url: str, rabbitmq: RabbitMQ, amqp_url: str
-) -> None:
-    with (
-        psycopg.connect(database_url) as other_line,
-        taking(amqp_url, FIRST_QUEUE) as ahead,
-        relaying(database_url, amqp_url),
-    ):
-        fill(database, rabbitmq)
-        batch, payments = submit(database, 2 * FIRST_HINTS, told=False)
-        hold(other_line, batch)
-        tell(database, batch)
-        eventually(lambda: waiting(database) == 1, what="the line of first hints waits")
-        # And no other: what is not held goes on leaving.
-        (free,) = hint(database, 1, lane="charge.stripe")
-        assert [payment(body) for body in taken(amqp_url, CHARGE_QUEUES["stripe"], at_least=1)] == [free]
-        assert not ahead
-        other_line.rollback()
-        eventually(lambda: len(ahead) == FIRST_HINTS)
-        assert [payment(body) for body in ahead] == payments[:FIRST_HINTS]
-        eventually(lambda: cursor(database, batch) == payments[FIRST_HINTS - 1])
-
-
-def test_who_waits_for_a_batch_holds_none_that_another_could_wait_for_with_this_one_in_hand(
-    database: psycopg.Connection[Any], database_url: str
-) -> None:
-    low, high = UUID(int=1), UUID(int=2)
-    # Found in the order in which they were written, but for what the statement says.
-    database.execute("INSERT INTO batch_hint (lane, batch_id) VALUES (%s, %s), (%s, %s)", [LANE, high, LANE, low])
-    options = "-c enable_indexscan=off -c enable_indexonlyscan=off -c enable_bitmapscan=off"
-    with (
-        psycopg.connect(database_url) as first,
-        psycopg.connect(database_url, options=options) as second,
-        ThreadPoolExecutor(1) as thread,
-    ):
-        hold(first, low)
-        waits = thread.submit(outbox.wait_for, second, lane=LANE, batches=[high, low])
-        try:
-            eventually(lambda: waiting(database) == 1, what="the second waits")
-            database.execute("SELECT FROM batch_hint WHERE batch_id = %s FOR UPDATE NOWAIT", [high])
-        finally:
-            first.rollback()
-            waits.result(10)
 
 
 def hold(connection: psycopg.Connection[Any], batch: UUID) -> None:
     connection.execute("SELECT FROM batch_hint WHERE batch_id = %s FOR UPDATE", [batch])
-
-
-def waiting(database: psycopg.Connection[Any]) -> int:
-    row = database.execute(
-        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    ).fetchone()
-    assert row
-    return int(row[0])
 
 
 def test_the_janitor_hints_what_its_batch_has_hinted_before_and_nothing_that_still_waits_for_that(

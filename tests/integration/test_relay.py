@@ -564,7 +564,6 @@ PARAMETERS = {
         "left_s": 0.1,
     },
     "take_commands": {"lane": "charge.vantage", "batches": [UUID(int=n) for n in range(20)], "most": [5] * 20},
-    "wait_for": {"lane": "charge.vantage", "batches": [UUID(int=n) for n in range(20)]},
     "take_unhinted": {"lane": "charge.vantage", "batches": [UUID(int=n) for n in range(20)], "most": [5] * 20},
     "move_cursors": {"lane": "charge.vantage", "batches": [LARGE, SMALL], "up_to": [UUID(int=0)] * 2},
     "next_due": {"lane": "charge.vantage", "batches": [UUID(int=n) for n in range(20)]},

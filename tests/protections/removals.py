@@ -381,19 +381,12 @@ REMOVALS: Final = (
         "::test_a_batch_that_another_relay_holds_is_looked_at_again_soon_and_not_at_once",
     ),
     Removal(
-        "relay: a new batch goes ahead though the other line holds it",
-        "services/relay/ahead.py",
-        "waits=True",
-        "waits=False",
-        "tests/integration/test_first_hints.py::test_first_hints_go_ahead_though_the_other_line_holds_their_row",
-    ),
-    Removal(
-        "relay: who waits for new batches locks them in one order",
+        "relay: a new batch is left to the line of first hints",
         "shared/store/sql/outbox.sql",
-        "ORDER BY batch_id\nFOR UPDATE;",
-        "FOR UPDATE;",
+        "statement_timestamp() - make_interval(secs => %(left_s)s)",
+        "statement_timestamp() + make_interval(secs => 100 + %(left_s)s)",
         "tests/integration/test_first_hints.py"
-        "::test_who_waits_for_a_batch_holds_none_that_another_could_wait_for_with_this_one_in_hand",
+        "::test_the_other_line_leaves_a_new_batch_to_the_line_of_first_hints_and_looks_again_soon",
     ),
     Removal(
         "janitor: a payment that its batch's cursor has passed is hinted again",

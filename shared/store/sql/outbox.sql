@@ -54,15 +54,6 @@ FROM batch
 WHERE id = ANY (%(ids)s::uuid[]) AND processor <> ALL (ARRAY(SELECT processor FROM processor_pause))
 ORDER BY id;
 
--- name: wait_for
--- Lock what `take_unhinted` would pass over while somebody else holds it. Who waits here holds nothing that another who
--- waits here could want, as all lock in the order of the ids, and no rate: those are locked after this. The lines that lock
--- rates first never wait for a batch.
-SELECT FROM batch_hint
-WHERE lane = %(lane)s AND batch_id = ANY (%(batches)s::uuid[])
-ORDER BY batch_id
-FOR UPDATE;
-
 -- name: take_commands
 -- The first due rows of each batch.
 SELECT taken.id, taken.batch_id, taken.payment_id
