@@ -7,6 +7,9 @@ import secrets
 import shutil
 import signal
 import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
@@ -38,6 +41,21 @@ shared_buffers = 256MB
 timezone = 'UTC'
 # fsync and synchronous_commit stay on: this is a payments system, and what is measured here must hold there.
 """
+
+
+@contextmanager
+def own_postgresql() -> Iterator[tuple[LocalServer, str]]:
+    """A running one in a directory of its own, and the URL of its database postgres; both are gone at the end."""
+    with Watchdog() as watchdog:
+        directory = Path(tempfile.mkdtemp(prefix="batchpay-postgresql-"))
+        watchdog.remove_directory(directory)
+        directory.chmod(0o711)  # PostgreSQL may have to run as another account, below this folder
+        server, url = private_postgresql(directory, watchdog)
+        server.start()
+        try:
+            yield server, url
+        finally:
+            server.quit()
 
 
 def private_postgresql(directory: Path, watchdog: Watchdog) -> tuple[LocalServer, str]:

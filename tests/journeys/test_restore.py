@@ -5,7 +5,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,10 +14,9 @@ from urllib.parse import urlsplit
 import pytest
 
 from services.development.local import as_account
-from services.development.postgresql import private_postgresql, unprivileged_account
+from services.development.postgresql import own_postgresql, unprivileged_account
 from services.development.sandbox import Sandbox
 from services.development.servers import Servers
-from services.development.watchdog import Watchdog
 from shared.domain.words import ProcessorName
 from tests.journeys.exports import Export
 from tests.journeys.journey import Journey
@@ -37,16 +35,8 @@ recovery_target_action = 'promote'
 @pytest.fixture
 def own_servers(servers: Servers) -> Iterator[Servers]:
     """A PostgreSQL that this test may lose. RabbitMQ is everybody's: the test leaves it alone."""
-    with Watchdog() as watchdog, virtual_host(servers) as (own, _):
-        directory = Path(tempfile.mkdtemp(prefix="batchpay-restored-"))
-        watchdog.remove_directory(directory)
-        directory.chmod(0o711)  # PostgreSQL may have to run as another account, below this folder
-        postgresql, url = private_postgresql(directory, watchdog)
-        postgresql.start()
-        try:
-            yield replace(own, database_url=url, postgresql=postgresql)
-        finally:
-            postgresql.quit()
+    with virtual_host(servers) as (own, _), own_postgresql() as (postgresql, url):
+        yield replace(own, database_url=url, postgresql=postgresql)
 
 
 @pytest.fixture
