@@ -33,12 +33,34 @@ class ServerStartFailed(Exception):  # noqa: N818 - it reads as the fact it stat
     """A development server did not start."""
 
 
-def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody listens on now."""
+_reserved: list[socket.socket] = []
+"""One UDP socket for each port given out by this process, which holds that number until the process ends."""
+
+
+def free_port(among: Sequence[int] = PORTS) -> int:
+    """A TCP port of 127.0.0.1 that nobody listens on, and that no process gets from here while this one lives.
+
+    Its server may bind it late and again and again; without the reservation another process that chooses at the same
+    time may be there first.
+    """
     while True:
-        port = random.SystemRandom().choice(PORTS)
-        if is_free(port):
-            return port
+        port = random.SystemRandom().choice(among)
+        if _reserve(port):
+            if is_free(port):
+                return port
+            _reserved.pop().close()
+
+
+def _reserve(port: int) -> bool:
+    """Take the UDP port of the same number, which no server here uses and the kernel frees however a process ends."""
+    holder = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        holder.bind(("127.0.0.1", port))
+    except OSError:
+        holder.close()
+        return False
+    _reserved.append(holder)
+    return True
 
 
 def is_free(port: int) -> bool:
