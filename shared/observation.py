@@ -1,9 +1,10 @@
-"""What every process opens for its operators: metrics and health on a port, spans where they are wanted."""
+"""What every process that serves for long does around its work: metrics and health on a port, spans, garbage."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 
+from shared.garbage import seldom_collected
 from shared.messaging import topology
 from shared.settings import Settings
 from shared.store import pool
@@ -19,6 +20,7 @@ def observed(process: str, settings: Settings, *, alive: Check, needs_rabbitmq: 
     """
     with ExitStack() as stack:
         stack.enter_context(tracing(process))
+        stack.enter_context(seldom_collected())
         port = None
         if settings.metrics_port is not None:
             ready: dict[str, Check] = {"postgresql": partial(pool.is_reachable, settings.database_url, process=process)}

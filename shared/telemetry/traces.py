@@ -111,12 +111,20 @@ def tell(
 
 
 @contextmanager
-def span(name: str, kind: Kind, *, parent: Place, attributes: Mapping[str, str | int]) -> Iterator[None]:
-    """A span around the block, which is the current one of this task and of tasks that it starts."""
+def span(name: str, kind: Kind, *, parent: Place, attributes: Mapping[str, str | int]) -> Iterator[Callable[[], None]]:
+    """A span around the block, which is the current one of this task and of tasks that it starts.
+
+    What it gives moves its start to the moment of the call, for a block that waits before it begins.
+    """
     place, start_ns, failed = below(parent), time.time_ns(), True
+
+    def begin() -> None:
+        nonlocal start_ns
+        start_ns = time.time_ns()
+
     token = _current.set(place)
     try:
-        yield
+        yield begin
         failed = False
     finally:
         _current.reset(token)
@@ -124,14 +132,21 @@ def span(name: str, kind: Kind, *, parent: Place, attributes: Mapping[str, str |
 
 
 @contextmanager
-def request(name: str) -> Iterator[None]:
-    """A span around a request that leaves this process, below the current span; none where there is no current one."""
+def request(name: str) -> Iterator[Callable[[], None]]:
+    """A span around a request that leaves this process, below the current span; none where there is no current one.
+
+    What it gives is called when the request leaves: until then it waited.
+    """
     above = current()
     if above is None:
-        yield
+        yield _nothing
         return
-    with span(name, "client", parent=above, attributes={}):
-        yield
+    with span(name, "client", parent=above, attributes={}) as begin:
+        yield begin
+
+
+def _nothing() -> None:
+    """There is no span."""
 
 
 def current() -> Place | None:

@@ -11,6 +11,7 @@ from uuid import UUID, uuid4
 from schemas.commands import CHARGE_ACTORS, CHARGE_QUEUES
 from shared import logs
 from shared.domain.ids import reference, uuid7
+from shared.garbage import seldom_collected
 from shared.messaging.broker import HintBroker
 from shared.messaging.worker import add_actor, run_worker
 from shared.settings import ChargeSettings
@@ -62,14 +63,15 @@ def main() -> None:
 
     broker = HintBroker(settings.amqp_url)
     add_actor(broker, charge_hinted, actor_name=CHARGE_ACTORS[name], queue_name=CHARGE_QUEUES[name])
-    run_worker(
-        broker,
-        queues=[CHARGE_QUEUES[name]],
-        in_flight=settings.in_flight,
-        on_start=nothing,
-        on_stop=processor.close,
-        grace_s=settings.drain_s,
-    )
+    with seldom_collected():
+        run_worker(
+            broker,
+            queues=[CHARGE_QUEUES[name]],
+            in_flight=settings.in_flight,
+            on_start=nothing,
+            on_stop=processor.close,
+            grace_s=settings.drain_s,
+        )
 
 
 if __name__ == "__main__":

@@ -10,9 +10,11 @@ from typing import Any, Protocol
 
 from shared.domain.declines import NeutralCode
 from workers.processors.port import (
+    AT_ONCE,
     Approved,
     ChargeOrder,
     DayReport,
+    Departure,
     Found,
     LookupFailed,
     LookupOrder,
@@ -48,7 +50,7 @@ class Call:
     An answer of `too_long_bytes` is not the processor's.
     """
 
-    make: Callable[[Processor], Awaitable[Any]]
+    send: Callable[[Processor, Departure], Awaitable[Any]]
     answer: bytes
     kind: str
     understood: UnionType
@@ -56,13 +58,20 @@ class Call:
     never_sent: type
     too_long_bytes: int = 9 * 1024 * 1024
 
+    @property
+    def pays(self) -> bool:
+        return self.unclear is Unknown
+
+    async def make(self, processor: Processor, departure: Departure = AT_ONCE) -> Any:
+        return await self.send(processor, departure)
+
     def learnt_nothing(self, given: object) -> bool:
         return isinstance(given, self.unclear)
 
 
-def paying(make: Callable[[Processor], Awaitable[Any]], answer: bytes) -> Call:
+def paying(send: Callable[[Processor, Departure], Awaitable[Any]], answer: bytes) -> Call:
     return Call(
-        make=make,
+        send=send,
         answer=answer,
         kind="application/json; charset=utf-8",
         understood=Approved | Settled | VoidConfirmed | RefundConfirmed,
@@ -73,7 +82,7 @@ def paying(make: Callable[[Processor], Awaitable[Any]], answer: bytes) -> Call:
 
 def looking(make: Callable[[Processor], Awaitable[Any]], answer: bytes, *, kind: str = "application/json") -> Call:
     return Call(
-        make=make,
+        send=lambda processor, _departure: make(processor),
         answer=answer,
         kind=kind,
         understood=Found | DayReport,

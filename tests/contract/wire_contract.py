@@ -35,8 +35,6 @@ Given = TypeVar("Given")
 
 # The first call may load a client library, on a busy machine.
 _SLACK_S = 5.0
-# Half of it is enough to connect.
-_STANDSTILL = timedelta(seconds=1)
 _BEHEADED = head("Content-Length: 500")
 Read = asyncio.StreamReader
 Write = asyncio.StreamWriter
@@ -186,30 +184,6 @@ class WireContract:
                 for task in (first, second, sent):
                     task.cancel()
                 await asyncio.gather(first, second, sent, return_exceptions=True)
-
-        play(open_bench, story)
-
-    def test_trace_4_a_process_that_stood_still_while_it_waited_for_a_connection_sends_nothing_more(
-        self, open_bench: OpenBench, name: str
-    ) -> None:
-        """The connection falls free in the moment in which everything stops; when it goes on, its time is over."""
-
-        async def story(bench: Bench) -> None:
-            call = bench.calls[name]
-            timing = replace(bench.processor.timing, send_budget=_STANDSTILL / 2, total_deadline=PATIENT_DEADLINE)
-            async with wire_server(http(call.answer, kind=call.kind)) as wire:
-                # What a client library loads for its first call must not take the time of the others.
-                await call.make(bench.aimed_at(wire.url))
-                processor = bench.aimed_at(wire.url, timing=timing, connections=1)
-
-                async def first() -> None:
-                    await call.make(processor)
-                    time.sleep(_STANDSTILL.total_seconds())  # noqa: ASYNC251  # nothing goes on meanwhile
-
-                _, given = await asyncio.gather(first(), call.make(processor))
-                await processor.close()
-                assert len(wire.requests) == 2
-            assert isinstance(given, call.never_sent), given
 
         play(open_bench, story)
 

@@ -33,6 +33,7 @@ from workers.charge.charging import charge
 from workers.charge.claiming import Claimer, claim_group
 from workers.charge.slots import Slots
 from workers.evidence import Answered, record
+from workers.processors.port import Departure
 from workers.sending import Claimed
 
 VANTAGE = ProcessorName.VANTAGE
@@ -41,7 +42,8 @@ VANTAGE = ProcessorName.VANTAGE
 class Approving(Paper):
     """A processor that approves everything."""
 
-    async def charge(self, request_text: str) -> ChargeAnswer:
+    async def charge(self, request_text: str, departure: Departure) -> ChargeAnswer:
+        assert departure.may_go()
         return Approved(processor_ref=f"of {request_text}")
 
 
@@ -92,7 +94,14 @@ def submitted(database_url: str) -> UUID:
 def relayed(database_url: str, amqp_url: str) -> None:
     with psycopg.connect(database_url, autocommit=True) as connection, Publisher(amqp_url) as publisher:
         assert publisher.wait_connected(10)
-        relay_hints(connection, publisher, [Feed(f"charge.{VANTAGE}", queued_at_most=10)])
+        feed = Feed(f"charge.{VANTAGE}", queued_at_most=10)
+
+        def all_hinted() -> bool:
+            # In its first moments a batch is left to the line of first hints.
+            relay_hints(connection, publisher, [feed])
+            return connection.execute("SELECT FROM batch_hint").fetchone() is None
+
+        eventually(all_hinted, what="the batch is hinted")
 
 
 def charged(database_url: str, amqp_url: str) -> None:

@@ -22,7 +22,7 @@ from tests.simulation.bank import Bank
 from tests.simulation.bus import Bus, Message
 from tests.simulation.gates import Process
 from tests.simulation.pool import Pool, RelayConnection
-from tests.simulation.processors import SimulatedProcessor
+from tests.simulation.processors import CONNECTIONS, SimulatedProcessor
 from tests.simulation.world import World
 from workers.charge.charging import charge
 from workers.charge.claiming import Claimer, claim_group
@@ -35,9 +35,8 @@ from workers.voids.refunding import refund
 from workers.voids.voiding import void
 
 ENVIRONMENT = "sim"
-# Small numbers, so that groups are full and slots are taken with a handful of payments.
+# A small number, so that groups are full with a handful of payments.
 _GROUP_MOST = 3
-_SLOTS = 2
 _QUEUED_AT_MOST = 50
 # Rows that are due later are looked for this seldom: the relay looks at each notice anyway.
 _POLL_S = 60.0
@@ -73,7 +72,7 @@ def charge_worker(process: Process, ground: Ground, *, name: ProcessorName) -> N
     claim, record = partial(claim_group, claimer=claimer), partial(record_until_done, pool=pool, actor=process.name)
     claims, first_claims = GroupCommit(claim, most=_GROUP_MOST), GroupCommit(claim, most=_GROUP_MOST)
     records, first_records = GroupCommit(record, most=_GROUP_MOST), GroupCommit(record, most=_GROUP_MOST)
-    slots = Slots(_SLOTS)
+    slots = Slots(CONNECTIONS)
 
     run = partial(charge, processor=processor, slots=slots)
     in_turn = partial(run, claim=claims.submit, record=records.submit)

@@ -14,11 +14,13 @@ from tests.simulation.bank import Bank, Charge, Returned
 from tests.simulation.gates import Process
 from tests.simulation.world import World
 from workers.processors.port import (
+    AT_ONCE,
     Approved,
     Blame,
     ChargeAnswer,
     ChargeOrder,
     Declined,
+    Departure,
     LookupAnswer,
     LookupOrder,
     NotExecuted,
@@ -34,12 +36,16 @@ from workers.processors.port import (
     VoidConfirmed,
     VoidRefused,
 )
+from workers.turns import Turns
 
 # Protocol: what left us executes before its absence can be final. Together with the deadline these stay under the hour
 # that `settlement_day.days_of_send` adds: a pause between the last look at the send budget and the first byte, and a
 # request that is executed after its answer was given up.
 LONGEST_PAUSE_S = 25 * 60.0
 LATEST_EXECUTION_S = 30 * 60.0
+
+# A small number, so that connections are taken with a handful of payments.
+CONNECTIONS = 2
 
 _REFUSALS = (
     NotExecuted(code="not_connected", blame=Blame.NOTHING, detail="refused"),
@@ -48,6 +54,7 @@ _REFUSALS = (
     NotExecuted(code="bad_credentials", blame=Blame.MERCHANT, detail="who are you"),
     NotExecuted(code="bad_request", blame=Blame.US, detail="what is this"),
 )
+_KEPT_BACK = NotExecuted(code="kept_back", blame=Blame.NOTHING, detail="it may not be sent any more")
 # Trouble that passes is more likely than trouble that stays.
 _REFUSAL_WEIGHTS = (10, 5, 1, 1, 1)
 
@@ -70,6 +77,7 @@ class SimulatedProcessor:
         self._world = world
         self._bank = bank
         self._process = process
+        self._turns = Turns(CONNECTIONS)
 
     def freeze_charge(self, order: ChargeOrder) -> str:
         return orjson.dumps(asdict(order), option=orjson.OPT_SORT_KEYS).decode()
@@ -77,9 +85,15 @@ class SimulatedProcessor:
     def freeze_void(self, order: ReturnOrder) -> str:
         return orjson.dumps(asdict(order), option=orjson.OPT_SORT_KEYS).decode()
 
-    async def charge(self, request_text: str) -> ChargeAnswer:
+    async def charge(self, request_text: str, departure: Departure = AT_ONCE) -> ChargeAnswer:
         request = orjson.loads(request_text)
-        await self._first_byte(f"charge {request['reference']}")
+        async with self._turns.first() if departure.first else self._turns:
+            if not departure.may_go():
+                return _KEPT_BACK
+            await self._first_byte(f"charge {request['reference']}")
+            return await self._charge(request, request_text)
+
+    async def _charge(self, request: dict[str, Any], request_text: str) -> ChargeAnswer:
         answer = await self._charge_once(request, request_text)
         if isinstance(answer, Unknown) and self._world.parts.resends_by_itself:
             return await self._charge_once(request, request_text)
@@ -103,8 +117,10 @@ class SimulatedProcessor:
         await self._process.gate("answer", f"{reference} {refusal.code}", after_s=self._world.random.uniform(0, 2))
         return refusal
 
-    async def void(self, request_text: str) -> VoidAnswer:
+    async def void(self, request_text: str, departure: Departure = AT_ONCE) -> VoidAnswer:
         request = orjson.loads(request_text)
+        if not departure.may_go():
+            return _KEPT_BACK
         await self._first_byte(f"void {request['charge_reference']}")
         if self._world.strikes("refused"):
             return await self._refused(request["charge_reference"])
@@ -121,8 +137,10 @@ class SimulatedProcessor:
     def freeze_refund(self, order: ReturnOrder) -> str:
         return orjson.dumps(asdict(order), option=orjson.OPT_SORT_KEYS).decode()
 
-    async def refund(self, request_text: str) -> RefundAnswer:
+    async def refund(self, request_text: str, departure: Departure = AT_ONCE) -> RefundAnswer:
         request = orjson.loads(request_text)
+        if not departure.may_go():
+            return _KEPT_BACK
         reference, charge_ref = request["reference"], request["charge_processor_ref"]
         await self._first_byte(f"refund {reference}")
         self._bank.arrive(self.name, reference, request_text)

@@ -21,18 +21,23 @@ async def charge(
     first: bool = False,
 ) -> None:
     """Charge one payment if it may be charged now; if it is `first`, before those that wait for a slot."""
+
+    def took(seconds: float) -> None:
+        slots.took(seconds)
+        CHARGE_REQUEST_SECONDS[processor.name].observe(seconds)
+
     with working_on(payment_id=payment_id):
         async with slots.claimed.first() if first else slots.claimed:
             claimed = await claim(payment_id)
             if claimed is None:
                 return
-            async with slots.sending.first() if first else slots.sending:
-                sent_s = claimed.monotonic()
-                answer = await send(
-                    claimed, processor.charge, what=f"{processor.name} charge", budget=processor.timing.send_budget
-                )
-                took_s = claimed.monotonic() - sent_s
-                slots.took(took_s)
-                CHARGE_REQUEST_SECONDS[processor.name].observe(took_s)
+            answer = await send(
+                claimed,
+                processor.charge,
+                what=f"{processor.name} charge",
+                budget=processor.timing.send_budget,
+                first=first,
+                took=took,
+            )
         owned = claimed.owned
         await record(Answered(owned.payment_id, owned.attempt_id, owned.token, answer))

@@ -8,7 +8,7 @@ quarter of such a client, which was two fifths of a worker's time. The parsing i
 import asyncio
 import re
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -17,7 +17,8 @@ from urllib.parse import urlsplit
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
-from workers.clock import elapsed_s
+from workers.processors.departure import AT_ONCE, Departure
+from workers.turns import Turns, Waiting
 
 # Shorter than any server's idle limit that we know of: a connection closed under a request makes an Unknown.
 KEEP_ALIVE_S: Final = 15.0
@@ -81,12 +82,19 @@ class HttpClient:
         self._host, self._port = parts.hostname, parts.port or (443 if self._secure else 80)
         self._host_line = f"Host: {parts.netloc.rpartition('@')[2]}\r\n"
         self._tls = (tls or ssl.create_default_context()) if self._secure else None
-        self._total_s, self._connect_s = limits.total.total_seconds(), limits.connect.total_seconds()
-        self._room = asyncio.Semaphore(limits.connections)
+        self.total_s, self.connect_s = limits.total.total_seconds(), limits.connect.total_seconds()
+        self.turns = Turns(limits.connections)
         self._idle: list[_Connection] = []
 
     async def send(
-        self, method: str, target: str, *, headers: Mapping[str, str], body: bytes | None = None, limit_bytes: int
+        self,
+        method: str,
+        target: str,
+        *,
+        headers: Mapping[str, str],
+        body: bytes | None = None,
+        limit_bytes: int,
+        departure: Departure = AT_ONCE,
     ) -> Answer | Trouble:
         """Send once. Never raises for what the wire does; `limit_bytes` bounds the answer, its headers included.
 
@@ -96,24 +104,36 @@ class HttpClient:
             request = self._request(method, target, headers, body)
         except ValueError as error:
             return Trouble(sent=False, code="unsendable", detail=str(error))
-        began_s, now_s = elapsed_s(), asyncio.get_running_loop().time()
-        try:
-            connection = await self._connection(now_s + self._connect_s)
-        except (OSError, UnicodeError) as error:
-            return Trouble(sent=False, code="not_connected", detail=type(error).__name__)
-        try:
-            # A process that was stopped while it waited goes on here without its timer having been asked.
-            if elapsed_s() - began_s > self._connect_s:
-                return Trouble(sent=False, code="not_connected", detail="connected too late")
-            return await connection.exchange(request, deadline_s=now_s + self._total_s, limit_bytes=limit_bytes)
-        finally:
-            if connection.is_open:
-                self._idle.append(connection)
-            self._room.release()
+        return await _Exchange(self, request, limit_bytes, departure).result()
 
     def close(self) -> None:
         while self._idle:
             self._idle.pop().abort()
+
+    def kept(self) -> "_Connection | None":
+        """The connection used last that is still good. The others close by age, or because the server closes them."""
+        oldest_s = asyncio.get_running_loop().time() - KEEP_ALIVE_S
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.is_open and connection.idle_since_s > oldest_s:
+                return connection
+            connection.abort()
+        return None
+
+    def keep(self, connection: "_Connection") -> None:
+        """For the next request, unless something closed it."""
+        if connection.is_open:
+            self._idle.append(connection)
+
+    async def connect(self) -> "_Connection":
+        """Raises OSError, of which TimeoutError is one, or UnicodeError for a name that is none."""
+        async with asyncio.timeout(self.connect_s):
+            _, connection = await asyncio.get_running_loop().create_connection(
+                _Connection, self._host, self._port, ssl=self._tls
+            )
+        if not connection.is_open:
+            raise ConnectionError("closed as soon as it was made")
+        return connection
 
     def _request(self, method: str, target: str, headers: Mapping[str, str], body: bytes | None) -> bytes:
         """Raises ValueError for what would be another request than the one that was meant."""
@@ -129,43 +149,117 @@ class HttpClient:
             return ("".join(lines) + "\r\n").encode("latin-1")
         return f"{''.join(lines)}Content-Length: {len(body)}\r\n\r\n".encode("latin-1") + body
 
-    async def _connection(self, until_s: float) -> "_Connection":
-        """A connection, and its room: the caller releases it. Raises OSError, of which TimeoutError is one, or
-        UnicodeError for a name that is none.
-        """
-        if self._room.locked():
-            async with asyncio.timeout_at(until_s):
-                await self._room.acquire()
-        else:
-            await self._room.acquire()
+
+class _Exchange:
+    """One request on its way: its turn, a connection, the last check, the first byte, the answer.
+
+    Each step calls the next. Whoever's answer comes passes the turn on, so that the next request is on the wire before
+    the event loop does anything else.
+    """
+
+    def __init__(self, client: HttpClient, request: bytes, limit_bytes: int, departure: Departure) -> None:
+        self._client = client
+        self._request, self._limit_bytes = request, limit_bytes
+        self._departure = departure
+        self._loop = asyncio.get_running_loop()
+        self._result: asyncio.Future[Answer | Trouble] = self._loop.create_future()
+        self._has_turn = False
+        self._connecting: asyncio.Task[_Connection] | None = None
+        self._connection: _Connection | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def result(self) -> Answer | Trouble:
+        waiting = self._client.turns.take(self._begin, first=self._departure.first)
+        if waiting:
+            self._timer = self._loop.call_later(self._client.connect_s, self._waited_too_long, waiting)
         try:
-            return self._kept() or await self._connect(until_s)
-        except BaseException:
-            self._room.release()
+            return await self._result
+        except asyncio.CancelledError:
+            self._abandon(waiting)
             raise
 
-    def _kept(self) -> "_Connection | None":
-        """The connection used last that is still good. The others close by age, or because the server closes them."""
-        oldest_s = asyncio.get_running_loop().time() - KEEP_ALIVE_S
-        while self._idle:
-            connection = self._idle.pop()
-            if connection.is_open and connection.idle_since_s > oldest_s:
-                return connection
-            connection.abort()
-        return None
+    def _begin(self) -> None:
+        self._has_turn = True
+        connection = self._client.kept()
+        if connection:
+            self._leave(connection)
+        else:
+            self._connecting = self._loop.create_task(self._client.connect())
+            self._connecting.add_done_callback(self._connected)
 
-    async def _connect(self, until_s: float) -> "_Connection":
-        async with asyncio.timeout_at(until_s):
-            _, connection = await asyncio.get_running_loop().create_connection(
-                _Connection, self._host, self._port, ssl=self._tls
-            )
-        if not connection.is_open:
-            raise ConnectionError("closed as soon as it was made")
-        return connection
+    def _connected(self, connecting: "asyncio.Task[_Connection]") -> None:
+        if connecting.cancelled():
+            return
+        error = connecting.exception()
+        if isinstance(error, OSError | UnicodeError):
+            self._end(Trouble(sent=False, code="not_connected", detail=type(error).__name__))
+        elif error:
+            self._fail(error)
+        else:
+            self._leave(connecting.result())
+
+    def _leave(self, connection: "_Connection") -> None:
+        try:
+            self._depart(connection)
+        except Exception as error:  # noqa: BLE001  # a bug here must not become that of the one whose turn has ended
+            connection.abort()
+            self._fail(error)
+
+    def _depart(self, connection: "_Connection") -> None:
+        # Whoever was cancelled in this moment does not know it yet.
+        if self._result.cancelled() or not self._departure.may_go():
+            self._client.keep(connection)
+            # Not within this call: everybody who waits may be kept back, each within the one before.
+            self._loop.call_soon(self._end, Trouble(sent=False, code="kept_back", detail="it may not be sent any more"))
+            return
+        self._stop_timer()
+        self._timer = self._loop.call_later(self._client.total_s, connection.expire)
+        self._connection = connection
+        connection.ask(self._request, self._answered, limit_bytes=self._limit_bytes)
+
+    def _answered(self, answer: Answer | Trouble) -> None:
+        assert self._connection
+        self._client.keep(self._connection)
+        self._end(answer)
+
+    def _waited_too_long(self, waiting: Waiting) -> None:
+        if not self._has_turn:
+            waiting.give_up()
+            self._end(Trouble(sent=False, code="not_connected", detail="no connection fell free"))
+
+    def _abandon(self, waiting: Waiting | None) -> None:
+        """Whoever wanted the answer was cancelled."""
+        if waiting:
+            waiting.give_up()
+        if self._connecting:
+            self._connecting.cancel()
+        if self._connection and self._has_turn:
+            self._connection.abort()
+        self._pass_on()
+
+    def _end(self, result: Answer | Trouble) -> None:
+        self._pass_on()
+        if not self._result.done():
+            self._result.set_result(result)
+
+    def _fail(self, error: BaseException) -> None:
+        self._pass_on()
+        if not self._result.done():
+            self._result.set_exception(error)
+
+    def _pass_on(self) -> None:
+        self._stop_timer()
+        if self._has_turn:
+            self._has_turn = False
+            self._client.turns.pass_on()
+
+    def _stop_timer(self) -> None:
+        if self._timer:
+            self._timer.cancel()
 
 
 class _Connection(asyncio.Protocol):
-    """One connection with one exchange at a time. Any trouble closes it for good."""
+    """One connection with one request at a time. Any trouble closes it for good."""
 
     def __init__(self) -> None:
         self.idle_since_s = 0.0
@@ -173,29 +267,27 @@ class _Connection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport
         self._parser = HttpResponseParser(self)
-        self._answer: asyncio.Future[Answer | Trouble] | None = None
+        self._tell: Callable[[Answer | Trouble], None] | None = None
+        self._answer: Answer | Trouble | None = None
         self._most_bytes = 0
         self._head_left = 0
 
-    async def exchange(self, request: bytes, *, deadline_s: float, limit_bytes: int) -> Answer | Trouble:
-        """Write the request and wait for its answer."""
-        self._answer = answer = self._loop.create_future()
+    def ask(self, request: bytes, tell: Callable[[Answer | Trouble], None], *, limit_bytes: int) -> None:
+        """Write the request; `tell` is called once with its answer, unless the connection is aborted before."""
+        self._tell, self._answer = tell, None
         self._most_bytes = limit_bytes
         self._begin()
-        timer = self._loop.call_at(deadline_s, self._break, "timeout", "no complete answer within the deadline")
         self._transport.write(request)
-        try:
-            return await answer  # type: ignore[no-any-return]  # what the future is declared to hold
-        finally:
-            timer.cancel()
-            self._answer = None
-            self.idle_since_s = self._loop.time()
-            if answer.cancelled():
-                self.abort()
+
+    def expire(self) -> None:
+        """The answer has taken too long."""
+        self._break("timeout", "no complete answer within the deadline")
+        self._deliver()
 
     def abort(self) -> None:
-        self.is_open = False
-        self._transport.abort()
+        """Close at once; whatever was asked is not answered."""
+        self._tell = None
+        self._close()
 
     # --- asyncio's callbacks ------------------------------------------------------------------------------------------
 
@@ -204,10 +296,15 @@ class _Connection(asyncio.Protocol):
         self._transport, self.is_open = cast("asyncio.Transport", transport), True
 
     def data_received(self, data: bytes) -> None:
-        if self._answer is None:
+        if self._tell is None:
             # Nothing was asked: whatever this is, the next answer could be confused with it.
-            self.abort()
+            self._close()
             return
+        self._read(data)
+        # Only now: what else came with the answer has closed the connection, which must not carry another request.
+        self._deliver()
+
+    def _read(self, data: bytes) -> None:
         self._most_bytes -= len(data)
         if self._most_bytes < 0:
             self._break("answer_too_large", "more than an answer may have")
@@ -223,19 +320,21 @@ class _Connection(asyncio.Protocol):
     def eof_received(self) -> None:
         """An answer without a length ends where the connection ends."""
         self.is_open = False
-        if self._headed and not self._framed:
+        if self._tell and self._headed and not self._framed:
             self._complete()
+            self._deliver()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._break("connection_broken", type(exc).__name__ if exc else "closed by the processor")
+        self._deliver()
 
     # --- llhttp's callbacks -------------------------------------------------------------------------------------------
 
     def on_message_begin(self) -> None:
         self._begin()
-        if self._answer is None or self._answer.done():
+        if self._answer is not None:
             # A second answer to one request.
-            self.abort()
+            self._close()
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._headers[name.decode("latin-1").lower()] = value.decode("latin-1")
@@ -261,13 +360,23 @@ class _Connection(asyncio.Protocol):
         self._head_left = HEAD_LIMIT_BYTES
 
     def _complete(self) -> None:
-        if self._answer is None or self._answer.done():
+        if self._answer is not None:
             return
-        self._answer.set_result(Answer(self._parser.get_status_code(), self._headers, b"".join(self._parts)))
+        self._answer = Answer(self._parser.get_status_code(), self._headers, b"".join(self._parts))
         if not self._framed or not self._parser.should_keep_alive():
-            self.abort()
+            self._close()
 
     def _break(self, code: str, detail: str) -> None:
-        if self._answer is not None and not self._answer.done():
-            self._answer.set_result(Trouble(sent=True, code=code, detail=detail))
-        self.abort()
+        self._answer = self._answer or Trouble(sent=True, code=code, detail=detail)
+        self._close()
+
+    def _close(self) -> None:
+        self.is_open = False
+        self._transport.abort()
+
+    def _deliver(self) -> None:
+        """Tell the answer, if it is there and somebody waits for it."""
+        if self._tell and self._answer:
+            tell, self._tell = self._tell, None
+            self.idle_since_s = self._loop.time()
+            tell(self._answer)

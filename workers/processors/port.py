@@ -44,8 +44,10 @@ from shared.domain.answers import (
 )
 from shared.domain.books import BooksAnswer, DisputesAnswer
 from shared.domain.words import ProcessorName
+from workers.processors.departure import AT_ONCE, Departure
 
 __all__ = [
+    "AT_ONCE",
     "Approved",
     "Blame",
     "ChargeAnswer",
@@ -53,6 +55,7 @@ __all__ = [
     "DayReport",
     "Declined",
     "Denial",
+    "Departure",
     "Found",
     "LookupAnswer",
     "LookupFailed",
@@ -150,19 +153,19 @@ class Processor(Protocol):
 
     def freeze_charge(self, order: ChargeOrder) -> str: ...
 
-    async def charge(self, request_text: str) -> ChargeAnswer:
+    async def charge(self, request_text: str, departure: Departure = AT_ONCE) -> ChargeAnswer:
         """Send the frozen charge once. Bounded by `timing.total_deadline`."""
         ...
 
     def freeze_void(self, order: ReturnOrder) -> str: ...
 
-    async def void(self, request_text: str) -> VoidAnswer:
+    async def void(self, request_text: str, departure: Departure = AT_ONCE) -> VoidAnswer:
         """Send the frozen void once. Stripe has none: it answers NotExecuted with Blame.US."""
         ...
 
     def freeze_refund(self, order: ReturnOrder) -> str: ...
 
-    async def refund(self, request_text: str) -> RefundAnswer:
+    async def refund(self, request_text: str, departure: Departure = AT_ONCE) -> RefundAnswer:
         """Send the frozen refund once. What becomes of it shows in a lookup of its charge."""
         ...
 

@@ -95,8 +95,8 @@ def refusal(error_type: str, code: str, **fields: Any) -> dict[str, Any]:
 _LOOKED_AT = datetime(2026, 1, 5, 9, tzinfo=UTC)
 _LOOK = replace(look_for(ORDER), first_send_at=_LOOKED_AT, last_send_at=_LOOKED_AT)
 CALLS: Mapping[str, Call] = {
-    "charge": paying(lambda it: it.charge(it.freeze_charge(ORDER)), json.dumps(INTENT).encode()),
-    "refund": paying(lambda it: it.refund(it.freeze_refund(REFUND)), json.dumps(REFUNDED).encode()),
+    "charge": paying(lambda it, leave: it.charge(it.freeze_charge(ORDER), leave), json.dumps(INTENT).encode()),
+    "refund": paying(lambda it, leave: it.refund(it.freeze_refund(REFUND), leave), json.dumps(REFUNDED).encode()),
     "lookup": looking(lambda it: it.lookup(_LOOK), json.dumps(list_of(PAID)).encode()),
     "retrieve": looking(lambda it: it.lookup(replace(_LOOK, processor_ref="pi_1")), json.dumps(PAID).encode()),
 }

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.contract.bench import OpenBench
+from tests.contract.departure_contract import DepartureContract
 from tests.contract.http_contract import HttpContract
 from tests.contract.stripe.bench import CALLS, INTENT, ORDER, REFUND, on_the_wire, simulated, told
 from tests.contract.wire_contract import WireContract
@@ -26,7 +27,16 @@ def name(request: pytest.FixtureRequest) -> str:
     return request.param
 
 
+@pytest.fixture(params=[name for name, call in CALLS.items() if call.pays])
+def paying(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
 class TestStripeConnections(WireContract):
+    pass
+
+
+class TestStripeDepartures(DepartureContract):
     pass
 
 

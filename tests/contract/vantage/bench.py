@@ -165,9 +165,13 @@ def return_order(number: str, history: str | None) -> ReturnOrder:
 # --- Calls and raw wires ----------------------------------------------------------------------------------------------
 
 CALLS: Mapping[str, Call] = {
-    "charge": paying(lambda it: it.charge(it.freeze_charge(ORDER)), json.dumps(approval()).encode()),
-    "void": paying(lambda it: it.void(it.freeze_void(return_order("528", None))), json.dumps(VOIDED).encode()),
-    "refund": paying(lambda it: it.refund(it.freeze_refund(return_order("528", None))), json.dumps(REFUNDED).encode()),
+    "charge": paying(lambda it, leave: it.charge(it.freeze_charge(ORDER), leave), json.dumps(approval()).encode()),
+    "void": paying(
+        lambda it, leave: it.void(it.freeze_void(return_order("528", None)), leave), json.dumps(VOIDED).encode()
+    ),
+    "refund": paying(
+        lambda it, leave: it.refund(it.freeze_refund(return_order("528", None)), leave), json.dumps(REFUNDED).encode()
+    ),
     "lookup": looking(lambda it: it.lookup(LOOK), search_of(search_row()), kind="text/xml; charset=utf-8"),
     "report": replace(
         looking(lambda it: it.day_report(ACCOUNT, DAY), json.dumps(report_of(report_row())).encode()),

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from tests.contract.bench import Bench, OpenBench, play
+from tests.contract.departure_contract import DepartureContract
 from tests.contract.http_contract import HttpContract
 from tests.contract.vantage.bench import CALLS, CREDENTIALS, bench_with, given_reply, return_order, settings
 from tests.contract.wire_contract import WireContract
@@ -23,7 +24,16 @@ def name(request: pytest.FixtureRequest) -> str:
     return request.param
 
 
+@pytest.fixture(params=[name for name, call in CALLS.items() if call.pays])
+def paying(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
 class TestVantageConnections(WireContract):
+    pass
+
+
+class TestVantageDepartures(DepartureContract):
     pass
 
 

@@ -17,6 +17,7 @@ import stripe
 
 from shared.domain.books import BooksAnswer, DisputesAnswer
 from shared.domain.words import ProcessorName
+from workers.processors.departure import AT_ONCE, Departure
 from workers.processors.http import Answer, HttpClient, Limits, Trouble
 from workers.processors.port import (
     Blame,
@@ -126,16 +127,16 @@ class StripeProcessor:
         }
         return canonical({"account": order.account, "idempotency_key": order.reference, "params": params})
 
-    async def charge(self, request_text: str) -> ChargeAnswer:
+    async def charge(self, request_text: str, departure: Departure = AT_ONCE) -> ChargeAnswer:
         request = thaw(request_text, CHARGED)
         if request is None:
             return not_ours("charge")
-        return judge_charge(await self._post("/v1/payment_intents", request), request)
+        return judge_charge(await self._post("/v1/payment_intents", request, departure), request)
 
     def freeze_void(self, order: ReturnOrder) -> str:
         return canonical({"account": order.account, "charge": order.charge_processor_ref, "void": order.reference})
 
-    async def void(self, request_text: str) -> VoidAnswer:
+    async def void(self, request_text: str, departure: Departure = AT_ONCE) -> VoidAnswer:  # noqa: ARG002
         """A captured charge cannot be voided at Stripe; nothing is sent."""
         return NotExecuted(code="no_void", blame=Blame.US, detail=f"Stripe has no void: {request_text}")
 
@@ -147,11 +148,11 @@ class StripeProcessor:
         }
         return canonical({"account": order.account, "idempotency_key": order.reference, "params": params})
 
-    async def refund(self, request_text: str) -> RefundAnswer:
+    async def refund(self, request_text: str, departure: Departure = AT_ONCE) -> RefundAnswer:
         request = thaw(request_text, REFUNDED)
         if request is None:
             return not_ours("refund")
-        return judge_refund(await self._post("/v1/refunds", request), request)
+        return judge_refund(await self._post("/v1/refunds", request, departure), request)
 
     async def lookup(self, order: LookupOrder) -> LookupAnswer:
         """Retrieve by Stripe's id if an answer ever told it, else list the customer's payment intents.
@@ -182,7 +183,7 @@ class StripeProcessor:
     async def close(self) -> None:
         self._http.close()
 
-    async def _post(self, path: str, request: Mapping[str, Any]) -> Answer | Trouble:
+    async def _post(self, path: str, request: Mapping[str, Any], departure: Departure) -> Answer | Trouble:
         return await self._http.send(
             "POST",
             path,
@@ -193,6 +194,7 @@ class StripeProcessor:
             },
             body=encode(request["params"]),
             limit_bytes=ANSWER_LIMIT_BYTES,
+            departure=departure,
         )
 
     async def _get(self, account: str, path: str, params: Mapping[str, object]) -> Answer | Trouble:

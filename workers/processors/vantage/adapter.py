@@ -13,6 +13,7 @@ import orjson
 
 from shared.domain.books import BooksAnswer, DisputesAnswer
 from shared.domain.words import ProcessorName
+from workers.processors.departure import AT_ONCE, Departure
 from workers.processors.http import Answer, HttpClient, Limits, Trouble
 from workers.processors.port import (
     Blame,
@@ -100,25 +101,25 @@ class VantageProcessor:
             }
         )
 
-    async def charge(self, request_text: str) -> ChargeAnswer:
+    async def charge(self, request_text: str, departure: Departure = AT_ONCE) -> ChargeAnswer:
         """Send the frozen charge once; never raises for anything that the wire does."""
         request = _thawed(request_text, "PayerAccountId", "Amount")
         if request is None:
             return _not_ours()
         payer = quote(str(request["PayerAccountId"]), safe="")
         path = f"/ProtectPay/Payers/{payer}/PaymentMethods/ProcessedTransactions/"
-        answer = await self._put(path, request_text)
+        answer = await self._put(path, request_text, departure)
         return judge_charge(answer, request["Amount"])
 
     def freeze_void(self, order: ReturnOrder) -> str:
         return _canonical({"MerchantProfileId": _profile(order.account), **_named(order)})
 
-    async def void(self, request_text: str) -> VoidAnswer:
+    async def void(self, request_text: str, departure: Departure = AT_ONCE) -> VoidAnswer:
         """Send the frozen void once; a success's own history id is 0 and is not kept."""
         request = _thawed(request_text, "MerchantProfileId")
         if request is None:
             return _not_ours()
-        answer = await self._put("/ProtectPay/VoidedTransactions/", request_text)
+        answer = await self._put("/ProtectPay/VoidedTransactions/", request_text, departure)
         return judge_void(answer, request.get("OriginalTransactionId"))
 
     def freeze_refund(self, order: ReturnOrder) -> str:
@@ -131,12 +132,13 @@ class VantageProcessor:
             }
         )
 
-    async def refund(self, request_text: str) -> RefundAnswer:
+    async def refund(self, request_text: str, departure: Departure = AT_ONCE) -> RefundAnswer:
         """Send the frozen refund once. It bears no reference of ours: it is found by the charge that it belongs to."""
         request = _thawed(request_text, "MerchantProfileId", "Amount")
         if request is None:
             return _not_ours()
-        return judge_refund(await self._put("/ProtectPay/RefundTransaction/", request_text), request["Amount"])
+        answer = await self._put("/ProtectPay/RefundTransaction/", request_text, departure)
+        return judge_refund(answer, request["Amount"])
 
     async def lookup(self, order: LookupOrder) -> LookupAnswer:
         answer = await self._xml.send(
@@ -172,9 +174,14 @@ class VantageProcessor:
         for service in (self._rest, self._xml, self._reports):
             service.close()
 
-    async def _put(self, path: str, body: str) -> Answer | Trouble:
+    async def _put(self, path: str, body: str, departure: Departure) -> Answer | Trouble:
         return await self._rest.send(
-            "PUT", path, headers=self._headers, body=body.encode(), limit_bytes=_ANSWER_LIMIT_BYTES
+            "PUT",
+            path,
+            headers=self._headers,
+            body=body.encode(),
+            limit_bytes=_ANSWER_LIMIT_BYTES,
+            departure=departure,
         )
 
 
