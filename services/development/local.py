@@ -33,10 +33,6 @@ class ServerStartFailed(Exception):  # noqa: N818 - it reads as the fact it stat
     """A development server did not start."""
 
 
-_reserved: list[socket.socket] = []
-"""One UDP socket for each port given out by this process, which holds that number until the process ends."""
-
-
 def free_port(among: Sequence[int] = PORTS) -> int:
     """A TCP port of 127.0.0.1 that nobody listens on, and that no process gets from here while this one lives.
 
@@ -45,21 +41,20 @@ def free_port(among: Sequence[int] = PORTS) -> int:
     """
     while True:
         port = random.SystemRandom().choice(among)
-        if _reserve(port):
-            if is_free(port):
-                return port
-            _reserved.pop().close()
+        if is_free(port) and _reserve(port):
+            return port
 
 
 def _reserve(port: int) -> bool:
-    """Take the UDP port of the same number, which no server here uses and the kernel frees however a process ends."""
+    """Take the UDP port of the same number, which no server here uses; the kernel frees it when this process ends."""
     holder = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     try:
         holder.bind(("127.0.0.1", port))
     except OSError:
         holder.close()
         return False
-    _reserved.append(holder)
+    # It stays open until then.
+    holder.detach()
     return True
 
 
