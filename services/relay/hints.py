@@ -76,7 +76,7 @@ class Hints:
             allowance = Allowance.of(connection, self.lane, self._limits, batches)
             room = allowance.room(room)
             served = allowance.open(batches)[:room]
-            taken = outbox.take_commands(connection, lane=self.lane, most=share(served, room))
+            taken = outbox.take_hints(connection, lane=self.lane, most=share(served, room))
             hints = allowance.spend(connection, in_turns([*taken.rows, *taken.firsts], served), served)
             arrived = publish_locked(
                 publisher,

@@ -73,6 +73,7 @@ def lines_of(
     def first_hints(connection: Connection[Any], publisher: Publisher, told: Sequence[str]) -> float:
         if told:
             ahead.send(connection, publisher, told)
+        ahead.look(publisher)
         return POLL_S
 
     def hints(connection: Connection[Any], publisher: Publisher, told: Sequence[str]) -> float:

@@ -1,6 +1,6 @@
 """The tables outbox and batch_hint: see `sql/outbox.sql`."""
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 from uuid import UUID
@@ -114,23 +114,20 @@ def notify(connection: Connection[Any]) -> None:
     connection.execute(_SQL["notify"])
 
 
-def take_commands(connection: Connection[Any], *, lane: str, most: Mapping[UUID, int]) -> Taken:
+def take_hints(connection: Connection[Any], *, lane: str, most: Mapping[UUID, int]) -> Taken:
     """Lock due hints of each batch in `most`, up to the number given for it.
 
     Rows of the outbox come first: what is tried again does not wait for the end of its batch.
     """
     parameters = {"lane": lane, "batches": list(most), "most": list(most.values())}
-    with connection.cursor(row_factory=args_row(CommandRow)) as cursor:
-        rows = cursor.execute(_SQL["take_commands"], parameters).fetchall()
-    of_batch = Counter(row.batch_id for row in rows)
-    left = {batch: count - of_batch[batch] for batch, count in most.items() if count > of_batch[batch]}
-    parameters = {"lane": lane, "batches": list(left), "most": list(left.values())}
-    found = connection.execute(_SQL["take_unhinted"], parameters).fetchall()
-    return Taken(
-        rows=rows,
-        firsts=[FirstHint(batch, payment) for batch, payment in found if payment],
-        held=list(dict.fromkeys(batch for batch, _ in found)),
-    )
+    rows: list[CommandRow] = []
+    held: dict[UUID, list[FirstHint]] = {}
+    for row_id, batch, payment in connection.execute(_SQL["take_hints"], parameters):
+        if row_id is not None:
+            rows.append(CommandRow(row_id, batch, payment))
+        else:
+            held.setdefault(batch, []).extend([FirstHint(batch, payment)] if payment else [])
+    return Taken(rows=rows, firsts=[first for firsts in held.values() for first in firsts], held=list(held))
 
 
 def move_cursors(connection: Connection[Any], *, lane: str, hinted: Mapping[UUID, UUID | None]) -> None:

@@ -15,6 +15,7 @@ from workers.processors.port import AT_ONCE, Departure, NotExecuted
 
 _STANDSTILL_S = 0.5
 _MANY = 2_000
+_CONNECTIONS = 8
 _TURNS_OF_THE_LOOP = 40
 
 
@@ -77,6 +78,38 @@ class DepartureContract:
                 await asyncio.gather(one("a"), one("b"), one("c", first=True))
                 assert wire.connections == 1
             assert done == ["a leaves", "c leaves", "a is answered", "b leaves", "c is answered", "b is answered"]
+
+        play(open_bench, story)
+
+    def test_what_goes_first_does_not_wait_for_an_answer_while_there_are_not_too_many(
+        self, open_bench: OpenBench, paying: str
+    ) -> None:
+        async def story(bench: Bench) -> None:
+            call = bench.calls[paying]
+            left: list[str] = []
+            nobody_else = asyncio.Event()
+
+            def leaving(name: str) -> Callable[[], bool]:
+                def may_go() -> bool:
+                    left.append(name)
+                    if len(left) == _CONNECTIONS + 1:
+                        nobody_else.set()
+                    return True
+
+                return may_go
+
+            async with wire_server(SILENCE) as wire:
+                processor = bench.aimed_at(wire.url, connections=_CONNECTIONS)
+                departures = [
+                    *(Departure(leaving(f"{number}")) for number in range(_CONNECTIONS + 1)),
+                    *(Departure(leaving(name), first=True) for name in ("first", "too many")),
+                ]
+                tasks = [asyncio.create_task(call.make(processor, departure)) for departure in departures]
+                await nobody_else.wait()
+                assert sorted(left) == sorted([*(f"{number}" for number in range(_CONNECTIONS)), "first"])
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
 
         play(open_bench, story)
 

@@ -14,7 +14,7 @@ import psycopg
 import pytest
 
 from schemas.commands import CHARGE_QUEUES, FIRST_CHARGE_QUEUES
-from services.relay.ahead import FIRST_HINTS, LEFT_S
+from services.relay.ahead import FIRST_HINTS, LEFT_S, LOOK_EVERY_S
 from services.relay.feed import LOOK_AGAIN_S, QUEUED_AT_LEAST, Feed, shares
 from services.relay.hints import LANES, UNLIMITED, Hints, Sent
 from services.relay.rates import Limits
@@ -378,12 +378,13 @@ def test_the_other_line_leaves_a_new_batch_to_the_line_of_first_hints_and_looks_
 def test_the_other_lines_are_told_of_a_new_batch_when_its_first_hints_have_gone_ahead_or_could_not(
     database: psycopg.Connection[Any], database_url: str, amqp_url: str
 ) -> None:
-    first, *_ = lines_of(queued_at_most=500)
+    now = [0.0]
+    first, *_ = lines_of(queued_at_most=500, monotonic=lambda: now[0])
     batch, payments = submit(database, 12, told=False)
     told: list[str] = []
 
-    def listen() -> None:
-        told.extend(notified.channel for notified in listener.notifies(timeout=0))
+    def listen(*, within_s: float = 0.0) -> None:
+        told.extend(notified.channel for notified in listener.notifies(timeout=within_s, stop_after=1))
 
     class Listening(Publisher):
         def publish(self, messages: Sequence[Outgoing]) -> list[bool]:
@@ -403,13 +404,16 @@ def test_the_other_lines_are_told_of_a_new_batch_when_its_first_hints_have_gone_
             """The batch's cursor then."""
             told.clear()
             first.relay(database, publisher, [str(batch)])
-            listen()
+            listen(within_s=10.0)
             assert told == [outbox.CHANNEL]
             return cursor(database, batch)
 
         assert goes_ahead() == str(NOBODY), "nobody takes from the queue"
         with taking(amqp_url, FIRST_QUEUE) as ahead:
             eventually(lambda: publisher.has_consumers(FIRST_QUEUE))
+            assert goes_ahead() == str(NOBODY), "nobody did at the last look"
+            now[0] += LOOK_EVERY_S
+            first.relay(database, publisher, [])
             hold(another_relay, batch)
             assert goes_ahead() == str(NOBODY), "another relay is at it, and is not waited for"
             another_relay.rollback()

@@ -7,7 +7,7 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class Departure:
-    """`may_go` is asked right before the first byte, after every wait; who is `first` waits behind nobody.
+    """`may_go` is asked right before the first byte, after every wait; who is `first` waits behind nobody else.
 
     Where the answer is no, nothing is sent. It is asked once and must not raise.
     """

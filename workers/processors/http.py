@@ -23,6 +23,9 @@ from workers.turns import Turns, Waiting
 # Shorter than any server's idle limit that we know of: a connection closed under a request makes an Unknown.
 KEEP_ALIVE_S: Final = 15.0
 HEAD_LIMIT_BYTES: Final = 64 * 1024
+# For so many connections there may be one more for what goes first. Requests leave in groups, so their answers come in
+# bursts: what goes first would wait for the next burst.
+_OTHERS_FOR_ONE_FIRST: Final = 8
 
 _UNSAFE_TARGET: Final = re.compile(r"[^\x21-\x7e]")
 _UNSAFE_HEADER: Final = re.compile(r"[^\t\x20-\x7e\x80-\xff]")
@@ -62,7 +65,10 @@ class Trouble:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """`total` bounds the whole call, `connect` the making of a connection, `connections` those open at once."""
+    """`total` bounds the whole call, `connect` the making of a connection, `connections` those at work at once.
+
+    What goes first may have an eighth more.
+    """
 
     connections: int
     total: timedelta
@@ -83,7 +89,7 @@ class HttpClient:
         self._host_line = f"Host: {parts.netloc.rpartition('@')[2]}\r\n"
         self._tls = (tls or ssl.create_default_context()) if self._secure else None
         self.total_s, self.connect_s = limits.total.total_seconds(), limits.connect.total_seconds()
-        self.turns = Turns(limits.connections)
+        self.turns = Turns(limits.connections, beyond=limits.connections // _OTHERS_FOR_ONE_FIRST)
         self._idle: list[_Connection] = []
 
     async def send(

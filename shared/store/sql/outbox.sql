@@ -54,37 +54,49 @@ FROM batch
 WHERE id = ANY (%(ids)s::uuid[]) AND processor <> ALL (ARRAY(SELECT processor FROM processor_pause))
 ORDER BY id;
 
--- name: take_commands
--- The first due rows of each batch.
-SELECT taken.id, taken.batch_id, taken.payment_id
-FROM unnest(%(batches)s::uuid[], %(most)s::integer[]) AS turn (batch_id, most)
-CROSS JOIN LATERAL (
-  SELECT o.id, o.batch_id, o.payment_id
-  FROM outbox o
-  WHERE o.lane = %(lane)s AND o.lane <> 'event' AND o.batch_id = turn.batch_id
-    AND o.available_at <= statement_timestamp()
-  ORDER BY o.available_at, o.id
-  LIMIT turn.most
-  FOR UPDATE SKIP LOCKED) taken;
-
--- name: take_unhinted
--- Of each batch the first queued payments that nobody was hinted about, in the order of their ids. Who holds the batch's
--- row moves its cursor; a row without any such payment is held too, with null. What was canceled meanwhile is passed over.
-WITH held AS MATERIALIZED (
-  SELECT h.batch_id, h.after, h.last, turn.most
-  FROM unnest(%(batches)s::uuid[], %(most)s::integer[]) AS turn (batch_id, most)
-  JOIN batch_hint h ON h.lane = %(lane)s AND h.batch_id = turn.batch_id
+-- name: take_hints
+-- Of each batch the first due rows; and where these are fewer than wanted, the first queued payments that nobody was hinted
+-- about, without a row's id, in the order of theirs. Who holds the batch's row moves its cursor; one without any such
+-- payment is held too, with null. What was canceled meanwhile is passed over.
+WITH turn AS MATERIALIZED (
+  SELECT batch_id, most FROM unnest(%(batches)s::uuid[], %(most)s::integer[]) AS turn (batch_id, most)
+),
+due AS MATERIALIZED (
+  SELECT taken.*
+  FROM turn
+  CROSS JOIN LATERAL (
+    SELECT o.id, o.batch_id, o.payment_id, o.available_at
+    FROM outbox o
+    WHERE o.lane = %(lane)s AND o.lane <> 'event' AND o.batch_id = turn.batch_id
+      AND o.available_at <= statement_timestamp()
+    ORDER BY o.available_at, o.id
+    LIMIT turn.most
+    FOR UPDATE SKIP LOCKED) taken
+),
+short AS MATERIALIZED (
+  SELECT turn.batch_id, turn.most - (SELECT count(*) FROM due WHERE due.batch_id = turn.batch_id) AS most
+  FROM turn
+),
+held AS MATERIALIZED (
+  SELECT h.batch_id, h.after, h.last, short.most
+  FROM short
+  JOIN batch_hint h ON h.lane = %(lane)s AND h.batch_id = short.batch_id
+  WHERE short.most > 0
   FOR UPDATE OF h SKIP LOCKED
 )
-SELECT held.batch_id, unhinted.id AS payment_id
-FROM held
-LEFT JOIN LATERAL (
-  SELECT p.id
-  FROM payment p
-  WHERE p.batch_id = held.batch_id AND p.id > held.after AND p.id <= held.last AND p.state = 'queued'
-  ORDER BY p.id
-  LIMIT held.most) unhinted ON true
-ORDER BY held.batch_id, unhinted.id;
+SELECT id, batch_id, payment_id
+FROM (
+  SELECT id, batch_id, payment_id, available_at FROM due
+  UNION ALL
+  SELECT NULL, held.batch_id, unhinted.id, NULL
+  FROM held
+  LEFT JOIN LATERAL (
+    SELECT p.id
+    FROM payment p
+    WHERE p.batch_id = held.batch_id AND p.id > held.after AND p.id <= held.last AND p.state = 'queued'
+    ORDER BY p.id
+    LIMIT held.most) unhinted ON true) found
+ORDER BY available_at, id, batch_id, payment_id;
 
 -- name: move_cursors
 -- Of rows that are held, and forwards only. One beyond whose cursor nothing is queued any more is over: no payment comes to
