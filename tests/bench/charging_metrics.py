@@ -37,10 +37,10 @@ class Scenario:
 SCENARIOS: Final = {
     scenario.name: scenario
     for scenario in (
-        Scenario(processor="vantage", latency_ms=50, charges=5_000, quick_charges=2_000),
+        Scenario(processor="vantage", latency_ms=50, charges=10_000, quick_charges=2_000),
         Scenario(processor="vantage", latency_ms=0, charges=5_000, quick_charges=2_000),
         Scenario(processor="vantage", latency_ms=300, charges=2_000, quick_charges=640),
-        Scenario(processor="stripe", latency_ms=50, charges=5_000, quick_charges=2_000),
+        Scenario(processor="stripe", latency_ms=50, charges=10_000, quick_charges=2_000),
         Scenario(processor="stripe", latency_ms=0, charges=5_000, quick_charges=2_000),
         Scenario(processor="stripe", latency_ms=300, charges=2_000, quick_charges=640),
     )
