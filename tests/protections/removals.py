@@ -21,7 +21,6 @@ class Removal(NamedTuple):
 
 
 CHARGING: Final = "shared/domain/charging.py"
-EXCHANGE: Final = "await connection.exchange(request, deadline_s=now_s + self._total_s, limit_bytes=limit_bytes)"
 KEPT_OPEN: Final = """\
         case Unknown():
             return returning.still_open(
@@ -158,12 +157,12 @@ REMOVALS: Final = (
     Removal(
         "no-resend HTTP client",
         "workers/processors/http.py",
-        f"            return {EXCHANGE}\n",
-        f"            first = {EXCHANGE}\n"
-        "            if not isinstance(first, Trouble):\n"
-        "                return first\n"
-        "            connection = await self._connection(now_s + self._connect_s)\n"
-        f"            return {EXCHANGE}\n",
+        "        self._client.keep(self._connection)\n        self._end(answer)\n",
+        "        self._client.keep(self._connection)\n"
+        "        if isinstance(answer, Trouble) and not vars(self).setdefault('again', False):\n"
+        "            self.again = True\n"
+        "            return self._begin()\n"
+        "        self._end(answer)\n",
         "tests/contract/vantage/test_vantage_wire.py"
         "::TestVantageConnections::test_trace_2_a_cold_connection_that_ends_got_exactly_one_request",
     ),

@@ -10,7 +10,7 @@ import pytest
 
 from shared.domain.books import BooksAnswer, DayBooks, Dispute, Line, Move, Standing
 from tests.contract.stripe.bench import INTENT, ORDER
-from workers.processors.http import Answer, Trouble
+from workers.processors.connection import Answer, Trouble
 from workers.processors.port import LookupFailed
 from workers.processors.stripe.books import read_books, read_disputes
 

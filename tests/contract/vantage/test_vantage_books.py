@@ -9,7 +9,7 @@ import pytest
 
 from shared.domain.books import BooksAnswer, DayBooks, Dispute, Line, Move, Standing
 from tests.contract.vantage.bench import ACCOUNT, DAY, ORDER, report_of, report_row
-from workers.processors.http import Answer, Trouble
+from workers.processors.connection import Answer, Trouble
 from workers.processors.port import LookupFailed
 from workers.processors.vantage.books import judge_books
 

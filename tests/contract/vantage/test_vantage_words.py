@@ -6,7 +6,7 @@ from typing import Any, Final
 import pytest
 
 from shared.domain.declines import Decline, NeutralCode
-from workers.processors.http import Answer, Trouble
+from workers.processors.connection import Answer, Trouble
 from workers.processors.port import (
     Approved,
     Blame,

@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from shared.domain.books import BooksAnswer, DayBooks, Dispute, DisputesAnswer, Line, Move, Standing
 from shared.domain.books_day import is_complete
 from shared.domain.words import ProcessorName
-from workers.processors.http import Answer, Trouble
+from workers.processors.connection import Answer, Trouble
 from workers.processors.port import LookupFailed
 from workers.processors.stripe.answers import Json, is_object, reference_of
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 
-from workers.processors.http import Answer, Trouble
+from workers.processors.connection import Answer, Trouble
 from workers.processors.port import Blame, ChargeAnswer, NotExecuted, RefundAnswer, Unknown
 from workers.processors.stripe.answers import Json, of_intent, of_refund, of_refund_refusal, of_refusal
 

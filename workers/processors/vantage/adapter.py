@@ -13,8 +13,9 @@ import orjson
 
 from shared.domain.books import BooksAnswer, DisputesAnswer
 from shared.domain.words import ProcessorName
+from workers.processors.connection import Answer, Trouble
 from workers.processors.departure import AT_ONCE, Departure
-from workers.processors.http import Answer, HttpClient, Limits, Trouble
+from workers.processors.http import HttpClient, Limits
 from workers.processors.port import (
     Blame,
     ChargeAnswer,

@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 from shared.domain.books import BooksAnswer, DayBooks, Dispute, Line, Move, Standing
 from shared.domain.settlement_day import report_is_out
-from workers.processors.http import Answer, Trouble
+from workers.processors.connection import Answer, Trouble
 from workers.processors.port import LookupFailed
 from workers.processors.vantage.codes import ROW_CHARGE, ROW_CHARGEBACK, ROW_REFUND, ROW_VOID
 from workers.processors.vantage.report import Row, read_report

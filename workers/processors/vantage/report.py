@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from workers.processors.http import Answer, Trouble
+from workers.processors.connection import Answer, Trouble
 from workers.processors.port import DayReport, LookupFailed, ReportAnswer, Seen, Sighting
 from workers.processors.vantage.codes import (
     REPORT_OK,

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from xml.etree import ElementTree as ET
 
 from shared.domain.declines import Decline, NeutralCode
-from workers.processors.http import Answer, Trouble
+from workers.processors.connection import Answer, Trouble
 from workers.processors.port import Found, LookupAnswer, LookupFailed, LookupOrder, NotFound, Seen, Sighting
 from workers.processors.vantage.codes import (
     CREDIT_STATUS,
