@@ -1,8 +1,10 @@
 """One command lane: from the outbox to a short queue, fair between practices, and between the batches of each."""
 
+import secrets
 import time
-from collections import Counter
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
@@ -28,6 +30,9 @@ LOOK_AGAIN_S: Final = 0.04
 POLL_S: Final = 1.0
 # Batches served in one round; the next round goes on behind them.
 BATCHES_AT_MOST: Final = 100
+# Hints of one batch that go together where many batches wait. Its payments are charged at about the same time then, and
+# a small batch is counted once or twice and not for each of them.
+TURN: Final = 10
 
 BEFORE_ALL: Final = UUID(int=0)
 
@@ -60,9 +65,17 @@ class TakenRate:
 class Feed:
     """Keeps one lane's queue short and filled in turns from all its batches."""
 
-    def __init__(self, lane: str, *, queued_at_most: int, limits: Limits = UNLIMITED) -> None:
+    def __init__(
+        self,
+        lane: str,
+        *,
+        queued_at_most: int,
+        limits: Limits = UNLIMITED,
+        below: Callable[[int], int] = secrets.randbelow,
+    ) -> None:
         self.lane = lane
         self.last_batch = BEFORE_ALL
+        self._shares = partial(shares, below=below)
         self._hints = Hints(lane, LANES[lane], limits)
         self._queued_at_most = queued_at_most
         self._taken = TakenRate(at_most=queued_at_most / QUEUED_S)
@@ -81,7 +94,7 @@ class Feed:
         room = min(self._queued_at_most, max(QUEUED_AT_LEAST, round(rate * QUEUED_S))) - depth
         if room <= 0:
             return LOOK_AGAIN_S
-        served, taken, arrived = self._hints.send(connection, publisher, batches, room=room, share=shares)
+        served, taken, arrived = self._hints.send(connection, publisher, batches, room=room, share=self._shares)
         if not served:
             metrics.RATE_LIMIT_WAITS.labels(self.lane).inc()
             return LOOK_AGAIN_S
@@ -93,10 +106,28 @@ class Feed:
         return POLL_S if due_s is None else min(POLL_S, max(LOOK_AGAIN_S, due_s))
 
 
-def shares(batches: Sequence[WaitingBatch], room: int) -> dict[UUID, int]:
-    """How many hints each batch may send: every practice the same, divided among its batches, rounded up."""
-    if not batches:
-        return {}
-    of_practice = Counter(batch.practice_id for batch in batches)
-    for_practice = -(-room // len(of_practice))
-    return {batch.id: -(-for_practice // of_practice[batch.practice_id]) for batch in batches}
+def shares(
+    batches: Sequence[WaitingBatch], room: int, *, below: Callable[[int], int] = secrets.randbelow
+) -> dict[UUID, int]:
+    """How many hints each batch may send: every practice the same, divided among its batches, rounded up.
+
+    Where there are many, it is the turn of so few that each may send `TURN` or more; of which, chance says (`below`).
+    """
+    of_practice: defaultdict[UUID, list[UUID]] = defaultdict(list)
+    for batch in batches:
+        of_practice[batch.practice_id].append(batch.id)
+    found: dict[UUID, int] = {}
+    practices, for_practice = _divided([*of_practice], room, below)
+    for practice in practices:
+        chosen, for_batch = _divided(of_practice[practice], for_practice, below)
+        found |= dict.fromkeys(chosen, for_batch)
+    return found
+
+
+def _divided(those: list[UUID], room: int, below: Callable[[int], int]) -> tuple[list[UUID], int]:
+    """Whose turn it is among those, and how many hints each of them may send."""
+    turns = min(len(those), -(-room // TURN))
+    if not turns:
+        return [], 0
+    first = below(len(those)) if turns < len(those) else 0
+    return (those + those)[first : first + turns], -(-room // turns)

@@ -5,6 +5,7 @@ on its disks: the first hints of new batches, all other hints, and events. Sever
 rows; each keeps the command queues short for itself.
 """
 
+import secrets
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -61,13 +62,16 @@ def lines_of(
     queued_at_most: int,
     limits: Mapping[str, Limits] = NO_LIMITS,
     monotonic: Callable[[], float] = time.monotonic,
+    below: Callable[[int], int] = secrets.randbelow,
 ) -> list[Line]:
     """The lines of one relay.
 
     `queued_at_most` is the most messages that wait in one command queue, whatever the rate of its workers; `limits`
-    are those of the lanes that have some.
+    are those of the lanes that have some. `below` draws a number: whose turn it is among a practice's many batches.
     """
-    feeds = [Feed(lane, queued_at_most=queued_at_most, limits=limits.get(lane, UNLIMITED)) for lane in LANES]
+    feeds = [
+        Feed(lane, queued_at_most=queued_at_most, limits=limits.get(lane, UNLIMITED), below=below) for lane in LANES
+    ]
     ahead, depths = Ahead(limits, monotonic=monotonic), Depths()
 
     def first_hints(connection: Connection[Any], publisher: Publisher, told: Sequence[str]) -> float:

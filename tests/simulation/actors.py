@@ -142,7 +142,7 @@ async def _work_on(process: Process, bus: Bus, message: Message, work: Callable[
 
 async def _relay(process: Process, ground: Ground) -> None:
     world, session = ground.world, ground.world.session
-    lines = lines_of(queued_at_most=_QUEUED_AT_MOST, monotonic=world.clock.monotonic)
+    lines = lines_of(queued_at_most=_QUEUED_AT_MOST, monotonic=world.clock.monotonic, below=world.random.randrange)
     known: set[str] = set()
     connection = RelayConnection(world, process)
     poll_s = 0.0

@@ -3,7 +3,9 @@
 from collections.abc import Iterable
 from uuid import UUID
 
-from services.relay.feed import LOOK_AGAIN_S, QUEUED_AT_LEAST, TakenRate, shares
+import pytest
+
+from services.relay.feed import LOOK_AGAIN_S, QUEUED_AT_LEAST, TURN, TakenRate, shares
 from services.relay.hints import hinted_up_to, in_turns
 from shared.store.outbox import CommandRow, FirstHint, Hint, Taken, WaitingBatch
 
@@ -25,6 +27,36 @@ def firsts(of: WaitingBatch, count: int) -> list[FirstHint]:
 def test_every_practice_gets_the_same_share_however_many_batches_it_has() -> None:
     batches = [batch(10, GREEDY), batch(11, GREEDY), batch(12, GREEDY), batch(20, MODEST)]
     assert shares(batches, 60) == {UUID(int=10): 10, UUID(int=11): 10, UUID(int=12): 10, UUID(int=20): 30}
+
+
+def test_of_many_batches_some_send_several_hints_together_and_each_has_its_turn() -> None:
+    many = [batch(n, GREEDY) for n in range(1, 101)]
+    modest = batch(200, MODEST)
+    had = set()
+    for start in range(len(many)):
+        found = shares([*many, modest], 60, below=lambda count, start=start: start % count)
+        assert found.pop(modest.id) == 30
+        assert list(found.values()) == [TURN] * 3
+        had |= set(found)
+    assert had == {one.id for one in many}
+
+
+def test_of_many_practices_some_send_several_hints_together_and_each_has_its_turn() -> None:
+    many = [batch(n, UUID(int=n)) for n in range(1, 101)]
+    had = set()
+    for start in range(len(many)):
+        found = shares(many, 60, below=lambda count, start=start: start % count)
+        assert list(found.values()) == [TURN] * 6
+        had |= set(found)
+    assert had == {one.id for one in many}
+
+
+@pytest.mark.parametrize("room", [1, 9, 10, 64, 1000])
+@pytest.mark.parametrize("practices", [1, 3, 100])
+def test_no_room_stays_unused(room: int, practices: int) -> None:
+    batches = [batch(n, UUID(int=n % practices)) for n in range(1, 101)]
+    assert sum(shares(batches, room).values()) >= room
+    assert shares([], room) == {}
 
 
 def test_practices_take_turns_and_within_one_its_batches_do() -> None:
