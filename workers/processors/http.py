@@ -1,4 +1,4 @@
-"""HTTP/1.1 to a processor: one call puts at most one request on the wire, under one deadline, and bounds its answer.
+"""HTTP/1.1 to a processor: one call puts at most one request on the wire, and bounds its answer in time and size.
 
 General clients resend: aiohttp repeats a PUT, which is how Vantage charges, when a kept connection turns out closed,
 and has only a private switch against it. Here nothing is ever written twice, and what is not known is said. It costs a
@@ -30,9 +30,9 @@ _UNSAFE_HEADER: Final = re.compile(r"[^\t\x20-\x7e\x80-\xff]")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """`total` bounds the whole call, `connect` the making of a connection, `connections` those at work at once.
+    """`connect` bounds the wait for a connection, and the making of one; `total` what follows from the first byte on.
 
-    What goes first may have an eighth more.
+    At most `connections` are at work at once, and an eighth more for what goes first.
     """
 
     connections: int
