@@ -21,7 +21,7 @@ class Waiting:
 class Turns:
     """At most `most` have a turn at a time, in the order in which they came; `most` may change.
 
-    Who comes as the `first` goes before all who wait, and at once while no more than `beyond` above `most` have a turn.
+    Who comes as `first` goes before all others who wait, and at once while fewer than `beyond` above `most` have one.
     Who `take`s a turn is called as soon as it comes, within the call by which somebody else passes theirs on, and not a
     few turns of the event loop later. `async with turns:` is for whom that does not matter, at a fraction of what
     `asyncio.Semaphore` costs.
@@ -31,7 +31,8 @@ class Turns:
         self.most = most
         self.beyond = beyond
         self._taken = 0
-        self._waiting: deque[Waiting] = deque()
+        self._first: deque[Waiting] = deque()
+        self._others: deque[Waiting] = deque()
 
     def take(self, begin: Callable[[], None], *, first: bool = False) -> Waiting | None:
         """Call `begin` now and return None, or when a turn falls free. It must not raise, and leads to a `pass_on`."""
@@ -40,23 +41,22 @@ class Turns:
             begin()
             return None
         waiting = Waiting(begin)
-        if first:
-            self._waiting.appendleft(waiting)
-        else:
-            self._waiting.append(waiting)
+        (self._first if first else self._others).append(waiting)
         return waiting
 
     def pass_on(self) -> None:
         """End one's own turn, which begins that of the next."""
         self._taken -= 1
-        while self._waiting and self._taken < self.most:
-            begin = self._waiting.popleft().begin
+        while self._taken < self.most and (waiting := self._first or self._others):
+            begin = waiting.popleft().begin
             if begin is not None:
                 self._taken += 1
                 begin()
 
     def _is_free(self, *, first: bool) -> bool:
-        return self._taken < self.most + self.beyond if first else self._taken < self.most and not self._waiting
+        if first:
+            return self._taken < self.most + self.beyond and not self._first
+        return self._taken < self.most and not (self._first or self._others)
 
     async def __aenter__(self) -> None:
         if self._is_free(first=False):
@@ -78,12 +78,20 @@ class Turns:
 
     async def _wait(self, *, first: bool) -> None:
         come = asyncio.get_running_loop().create_future()
-        waiting = self.take(lambda: come.set_result(None), first=first)
+
+        def begin() -> None:
+            if come.cancelled():
+                # Whoever was cancelled in this moment does not know it yet.
+                self.pass_on()
+            else:
+                come.set_result(None)
+
+        waiting = self.take(begin, first=first)
         try:
             await come
         except asyncio.CancelledError:
-            if come.cancelled() and waiting is not None:
-                waiting.give_up()
-            else:
+            if not come.cancelled():
                 self.pass_on()
+            elif waiting:
+                waiting.give_up()
             raise

@@ -34,13 +34,15 @@ def test_who_is_first_goes_before_all_who_wait_and_at_once_beyond_the_others() -
     for name in "ab":
         turns.take(asked.by(name))
     turns.take(asked.by("first at once"), first=True)
-    turns.take(asked.by("first in line"), first=True)
+    for name in ("first in line", "second in line"):
+        turns.take(asked.by(name), first=True)
     assert asked.begun == ["a", "first at once"]
     turns.pass_on()
     turns.pass_on()
-    assert asked.begun == ["a", "first at once", "first in line"]
+    assert asked.begun[2:] == ["first in line"]
     turns.pass_on()
-    assert asked.begun[-1] == "b"
+    turns.pass_on()
+    assert asked.begun[3:] == ["second in line", "b"]
 
 
 def test_who_gives_up_waiting_takes_nobodys_place() -> None:
@@ -63,7 +65,7 @@ def test_more_begin_when_more_may() -> None:
     assert asked.begun == ["a", "b", "c", "d"]
 
 
-def test_who_is_cancelled_passes_the_turn_on_that_came_in_the_same_moment() -> None:
+def test_who_is_cancelled_passes_the_turn_on_that_comes_in_the_same_moment() -> None:
     async def scenario() -> list[str]:
         turns, done = Turns(1), list[str]()
 
@@ -71,16 +73,35 @@ def test_who_is_cancelled_passes_the_turn_on_that_came_in_the_same_moment() -> N
             async with turns.first() if name.startswith("first") else turns:
                 done.append(name)
 
+        names = ("first, just too late", "first, cancelled before", "first", "waits", "gives up", "last")
         turns.take(lambda: None)
-        tasks = {
-            name: asyncio.create_task(one(name)) for name in ("first", "first, too late", "waits", "gives up", "last")
-        }
+        tasks = {name: asyncio.create_task(one(name)) for name in names}
         await asyncio.sleep(0)
         tasks["gives up"].cancel()
+        tasks["first, cancelled before"].cancel()
         turns.pass_on()
         # Its turn has come, and it has not noticed yet.
-        tasks["first, too late"].cancel()
+        tasks["first, just too late"].cancel()
         await asyncio.gather(*tasks.values(), return_exceptions=True)
         return done
 
     assert asyncio.run(scenario()) == ["first", "waits", "last"]
+
+
+def test_a_turn_that_comes_to_somebody_cancelled_in_the_same_moment_goes_to_the_next() -> None:
+    async def scenario() -> list[str]:
+        turns, done = Turns(1), list[str]()
+
+        async def one(name: str) -> None:
+            async with turns:
+                done.append(name)
+
+        turns.take(lambda: None)
+        tasks = [asyncio.create_task(one(name)) for name in ("cancelled", "next")]
+        await asyncio.sleep(0)
+        tasks[0].cancel()
+        turns.pass_on()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        return done
+
+    assert asyncio.run(scenario()) == ["next"]
