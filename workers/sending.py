@@ -37,8 +37,12 @@ class _Check:
         self._left = left
         self.sent_s: float | None = None
         self.late_s = 0.0
+        self.asked_again = False
 
     def may_go(self) -> bool:
+        if self.sent_s is not None:
+            self.asked_again = True
+            return False
         now_s = self._claimed.monotonic()
         self.late_s = max(now_s - self._until_s, 0.0)
         if self.late_s > 0:
@@ -76,6 +80,10 @@ async def send(
     except Exception as error:  # noqa: BLE001  # whatever an adapter's bug raises, the request may be on the wire
         _log.exception("adapter_failed", payment_id=str(claimed.owned.payment_id))
         return Unknown(code="adapter_failed", detail=type(error).__name__)
+    if check.asked_again:
+        # It says what became of the second request, which did not leave. The first one did.
+        _log.error("adapter_asked_twice", payment_id=str(claimed.owned.payment_id))
+        return Unknown(code="adapter_failed", detail="it wanted to send twice")
     if check.late_s > 0:
         return NotExecuted(
             code="send_budget", blame=Blame.NOTHING, detail=f"not sent: {check.late_s:.1f} s past the send budget"
