@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import psycopg
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from services.development.sandbox import Sandbox
 from services.submit.console import words
@@ -206,6 +206,28 @@ def test_who_is_idle_is_warned_in_time_and_can_stay(person: Callable[..., Person
     page.keyboard.press("Enter")
     expect(warning).to_have_count(0)
     assert lee.focused() == "New batch"
+
+
+def test_what_is_typed_and_ticked_before_the_scripts_are_there_counts(person: Callable[..., Person]) -> None:
+    early = person("early", practice="prac_harbor").sign_in()
+    page = early.go("/new")
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/*.js", hold)
+    page.get_by_role("button", name="Next: Select Open Invoices").click()
+    box = page.locator("#list tbody .box:not(:disabled)").first
+    client = box.locator("xpath=ancestor::tr").get_by_role("rowheader").inner_text()
+    box.check()
+    page.get_by_label("Search client").fill(client)
+    expect(page.get_by_text("0 selected")).to_be_visible()
+    for route in held:
+        route.continue_()
+    expect(page.get_by_text("1 selected")).to_be_visible()
+    expect(page).to_have_url(re.compile(r"q\.client="))
+    expect(page.locator("#list tbody .box").first).to_be_checked()
 
 
 def test_a_server_that_does_not_answer_is_said_and_the_list_stays(person: Callable[..., Person]) -> None:

@@ -151,6 +151,18 @@ document.addEventListener("htmx:afterSwap", (event) => {
 mixed();
 for (const target of document.querySelectorAll("[data-focus]")) target.focus();
 
+// --- What a quick hand typed or ticked before the scripts were there counts now.
+document.addEventListener("htmx:load", () => {
+  for (const op of ["add", "remove"]) {
+    const boxes = rowBoxes().filter((box) => box.checked !== box.defaultChecked && box.checked === (op === "add"));
+    if (boxes.length) send(op, boxes);
+  }
+  for (const field of document.querySelectorAll("input.input")) {
+    const event = field.type === "date" ? "change" : "input";
+    if (field.value !== field.defaultValue) field.dispatchEvent(new Event(event, { bubbles: true }));
+  }
+}, { once: true });
+
 // --- Live: the cell that holds focus is left alone; silence for 40 s means that the connection is lost.
 let heardAt = Date.now();
 document.addEventListener("htmx:sseBeforeMessage", (event) => {
