@@ -1,6 +1,7 @@
 """Records what was learnt of payments: every way to learn an outcome ends in the same steps, which are logged here."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -16,7 +17,7 @@ from shared.domain.answers import Blame, ChargeAnswer, NotExecuted
 from shared.domain.payment import Event
 from shared.domain.snapshot import Attempt, Step
 from shared.store import payments
-from shared.store.payments import Connection, Locked
+from shared.store.payments import Connection, Locked, Owned
 from shared.telemetry import metrics
 from workers.consequences import follow
 
@@ -31,11 +32,9 @@ _COLLISIONS_MOST = 3
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """The processor's answer to one send, with the token that sent it."""
+    """The processor's answer to one send of an attempt that was owned then."""
 
-    payment_id: UUID
-    attempt_id: UUID
-    token: UUID
+    owned: Owned
     answer: ChargeAnswer
 
 
@@ -57,7 +56,7 @@ async def record_until_done(group: Sequence[Answered], *, pool: AsyncConnectionP
                 return [done for one in group for done in await record_until_done([one], pool=pool, actor=actor)]
             collisions += 1
             if not isinstance(error, psycopg.errors.UniqueViolation) or collisions == _COLLISIONS_MOST:
-                _log.exception("record_failed", payment_id=str(group[0].payment_id))
+                _log.exception("record_failed", payment_id=str(group[0].owned.payment_id))
                 return [None]
         else:
             return [None] * len(group)
@@ -70,8 +69,8 @@ async def record(group: Sequence[Answered], *, pool: AsyncConnectionPool, actor:
         # Two answers for one payment (a zombie's and its successor's) are two steps, one after the other.
         rest = list(group)
         while rest:
-            now_recorded = {answered.payment_id: answered for answered in reversed(rest)}
-            rest = [answered for answered in rest if now_recorded[answered.payment_id] is not answered]
+            now_recorded = {answered.owned.payment_id: answered for answered in reversed(rest)}
+            rest = [answered for answered in rest if now_recorded[answered.owned.payment_id] is not answered]
             steps += await _record(connection, now_recorded, actor=actor)
         reached("record_written")
     reached("record_committed")
@@ -79,27 +78,37 @@ async def record(group: Sequence[Answered], *, pool: AsyncConnectionPool, actor:
 
 
 async def _record(connection: Connection, group: dict[UUID, Answered], *, actor: str) -> list[Step]:
-    locked = await payments.lock(connection, list(group))
-    tried = await payments.attempts(connection, [answered.attempt_id for answered in group.values()])
+    locked = await _lock(connection, [answered.owned for answered in group.values()])
     steps: list[Step] = []
-    for row in locked:
+    for row, attempt in locked:
         answered = group[row.payment.id]
-        step = charging.answered(
-            row.payment,
-            tried[answered.attempt_id],
-            answered.answer,
-            token=answered.token,
-            now=row.now,
-        )
+        step = charging.answered(row.payment, attempt, answered.answer, token=answered.owned.token, now=row.now)
         if step:
             steps.append(step)
     if not steps:
         return []
-    now = max(row.now for row in locked)
+    now = max(row.now for row, _ in locked)
     await payments.write(connection, steps, actor=actor, now=now)
     for step in steps:
         await _hold_account(connection, step, group[step.after.id].answer, now=now)
     return steps + await follow(connection, steps, actor=actor, now=now)
+
+
+async def _lock(connection: Connection, group: Sequence[Owned]) -> list[tuple[Locked, Attempt]]:
+    """Lock the payments of `group`: what its claims wrote where nothing changed since, read again where it did."""
+    tried = {one.claim.after.id: one.claim.attempt for one in group if one.claim and one.claim.attempt}
+    unchanged: list[Locked] = []
+    # One order of locks: a group of which one claim is not remembered is locked by one statement.
+    if len(tried) == len(group):
+        unchanged = await payments.lock_claimed(connection, [one.claim for one in group if one.claim])
+    found = [(row, tried[row.payment.id]) for row in unchanged]
+    if len(found) < len(group):
+        known = {row.payment.id for row in unchanged}
+        rest = {one.payment_id: one.attempt_id for one in group if one.payment_id not in known}
+        locked = await payments.lock(connection, list(rest))
+        read = await payments.attempts(connection, rest.values())
+        found += [(row, read[rest[row.payment.id]]) for row in locked]
+    return found
 
 
 async def take_step(
@@ -143,8 +152,11 @@ def log_steps(steps: Sequence[Step]) -> None:
 def _log_step(step: Step) -> None:
     attempt = step.attempt
     # A claim is followed by its outcome in moments, and is in the payment's events for ever.
-    log = _log.debug if step.event is Event.CLAIM else _log.info
-    log(
+    level = logging.DEBUG if step.event is Event.CLAIM else logging.INFO
+    if not _log.is_enabled_for(level):
+        return
+    _log.log(
+        level,
         f"payment_{step.event}",
         batch_id=str(step.after.batch_id),
         batch=f"BP-{step.after.batch_number}",

@@ -4,7 +4,7 @@ Nothing here commits. Times come from the database's clock.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from operator import attrgetter
 from typing import Any, Final
@@ -36,6 +36,12 @@ _WRITTEN_FIELDS: Final = (
     "review_reason", "surplus_at", "finished_at",
 )  # fmt: skip
 _written: Final = attrgetter(*_WRITTEN_FIELDS)
+# What changes of an attempt after it was made.
+_LEARNT_FIELDS: Final = (
+    "id", "open_sends", "sends", "last_send_at", "last_claimed_at", "lookups", "outcome", "outcome_code",
+    "outcome_detail", "processor_ref", "history_ref", "absence_final_at", "surplus_at", "finished_at",
+)  # fmt: skip
+_learnt: Final = attrgetter(*_LEARNT_FIELDS)
 
 # Where those are hinted who give money back.
 RETURN_LANES: Final = {State.VOIDING: "void", State.REFUNDING: "refund"}
@@ -70,12 +76,13 @@ class Locked:
 
 @dataclass(frozen=True, slots=True)
 class Owned:
-    """What a claimer must know to send."""
+    """What a claimer must know to send. `claim` is the step that claimed it, if this process wrote it."""
 
     payment_id: UUID
     token: UUID
     attempt_id: UUID
     request_text: str
+    claim: Step | None = field(default=None, compare=False)
 
 
 def _payment(row: Sequence[Any]) -> Payment:
@@ -103,6 +110,21 @@ async def lock(connection: Connection, ids: Sequence[UUID]) -> list[Locked]:
     """Lock payments, waiting for others; ordered by card."""
     cursor = await connection.execute(_PAYMENT["lock"], {"ids": list(ids)})
     return [Locked(_payment(row), row[_PAYMENT_WIDTH]) for row in await cursor.fetchall()]
+
+
+async def lock_claimed(connection: Connection, claims: Sequence[Step]) -> list[Locked]:
+    """Lock payments on the wire, waiting for others; those that are still as their claim left them.
+
+    What a claim wrote is not read again. Every step raises `version`, so no step came between; what else changes a row,
+    a look at it that is due earlier or later, changes `next_check_at`. And whoever is on the wire holds its invoice.
+    """
+    known = {claim.after.id: claim.after for claim in claims}
+    cursor = await connection.execute(_PAYMENT["lock_claimed"], {"ids": list(known)})
+    return [
+        Locked(payment, now)
+        for payment_id, version, next_check_at, now in await cursor.fetchall()
+        if (payment := known[payment_id]).version == version and payment.next_check_at == next_check_at
+    ]
 
 
 async def attempts(connection: Connection, ids: Iterable[UUID]) -> dict[UUID, Attempt]:
@@ -181,9 +203,12 @@ async def write(connection: Connection, steps: Sequence[Step], *, actor: str, no
     """
     if not steps:
         return
+    tried = [(step.attempt, step.attempt.id == step.before.current_attempt) for step in steps if step.attempt]
     parameters = {
-        "payments": _json([dict(zip(_WRITTEN_FIELDS, _written(step.after), strict=True)) for step in steps]),
-        "attempts": _json([step.attempt._asdict() for step in steps if step.attempt]),
+        "payments": _json([_known(_WRITTEN_FIELDS, _written(step.after)) for step in steps]),
+        "attempts": _json([_known(Attempt._fields, attempt) for attempt, current in tried if not current]),
+        # The attempt that its payment names is there: what it was made with is not written again.
+        "learnt": _json([_known(_LEARNT_FIELDS, _learnt(attempt)) for attempt, current in tried if current]),
         "events": _json([_event_row(step) for step in steps]),
         "invoices": _json(_invoice_rows(steps, now)),
         "findings": _json([_finding_row(step) for step in steps if step.finding]),
@@ -193,12 +218,17 @@ async def write(connection: Connection, steps: Sequence[Step], *, actor: str, no
     }
     cursor = await connection.execute(_PAYMENT["write_steps"], parameters)
     row = await cursor.fetchone()
-    if row is None or row[0] != len(steps):
-        raise StepLostError(f"wrote {row and row[0]} of {len(steps)} steps")
+    if row is None or row[:2] != (len(steps), len(tried)):
+        raise StepLostError(f"wrote {row and row[:2]} of {len(steps)} steps and {len(tried)} attempts")
 
 
 def _json(rows: list[dict[str, Any]]) -> str:
     return orjson.dumps(rows).decode()
+
+
+def _known(fields: Iterable[str], values: Iterable[Any]) -> dict[str, Any]:
+    """A row without what is null in it: PostgreSQL takes what is missing as null, and is spared the reading."""
+    return {field: value for field, value in zip(fields, values, strict=True) if value is not None}
 
 
 def _event_row(step: Step) -> dict[str, Any]:
@@ -220,18 +250,25 @@ def _event_row(step: Step) -> dict[str, Any]:
 def _invoice_rows(steps: Sequence[Step], now: datetime) -> list[dict[str, Any]]:
     """How each invoice changes, at most once in a call: no two payments pay one invoice at the same time."""
     return [
-        {"id": step.after.invoice_id, "delta_minor": delta, "told": _invoice_event(step.after, delta, now)}
+        {
+            "id": step.after.invoice_id,
+            "delta_minor": delta,
+            "batch_id": step.after.batch_id,
+            "payment_id": step.after.id,
+            "routing_key": (routing_key := "invoice.paid" if delta > 0 else "invoice.reopened"),
+            "told": _invoice_event(step.after, delta, routing_key, now),
+        }
         for step in steps
         if (delta := money_delta(step.before, step.after))
     ]
 
 
-def _invoice_event(payment: Payment, delta_minor: int, now: datetime) -> dict[str, Any]:
-    """An `InvoiceEvent` but for what only the invoice's row knows: `sequence` and `amount_due_minor`."""
-    return {
+def _invoice_event(payment: Payment, delta_minor: int, routing_key: str, now: datetime) -> str:
+    """The JSON of an `InvoiceEvent` up to what only the invoice's row knows: `sequence` and `amount_due_minor`."""
+    event = {
         "schema_version": 1,
         "event_id": f"{payment.id}.{payment.version}.invoice",
-        "type": "invoice.paid" if delta_minor > 0 else "invoice.reopened",
+        "type": routing_key,
         "occurred_at": now,
         "practice_id": payment.practice_external_id,
         "invoice_id": payment.invoice_external_id,
@@ -241,6 +278,7 @@ def _invoice_event(payment: Payment, delta_minor: int, now: datetime) -> dict[st
         "amount_minor": abs(delta_minor),
         "currency": payment.currency,
     }
+    return orjson.dumps(event).decode().removesuffix("}")
 
 
 def _finding_row(step: Step) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import psycopg
-from psycopg.types.json import Jsonb
+from psycopg.types.json import Json, Jsonb
 
 from shared.store import statements
 from tests.integration.plan_history import (
@@ -73,6 +73,7 @@ def _payments(connection: psycopg.Connection) -> dict[str, list[Question]]:
     return {
         "payment.lock_for_claim": [asked(20, ids=QUEUED, sources=["queued"])],
         "payment.lock": [asked(20, ids=QUEUED)],
+        "payment.lock_claimed": [asked(10, ids=SENDING)],
         "payment.queued_on_cards": [asked(100, cards=CARDS)],
         "payment.resting_cards": [asked(100, cards=CARDS, declines=2, within=10 * MINUTE)],
         "payment.hold_account": [asked(1, processor="vantage", account="account-1", until=now, reason="")],
@@ -83,14 +84,15 @@ def _payments(connection: psycopg.Connection) -> dict[str, list[Question]]:
         "payment.lock_only": [asked(10, ids=SENDING)],
         "payment.mine": [asked(10, ids=SENDING, tokens=SENDING)],
         "payment.postpone": [asked(20, ids=QUEUED, due_at=[now] * 20, hint_again=MINUTE)],
-        "payment.write_steps": [_steps(connection)],
+        "payment.write_steps": [_steps(connection, tried) for tried in ("attempts", "learnt")],
         "attempt.by_id": [asked(10, ids=SENDING)],
         "attempt.open_return": [asked(1, charge=VOIDING[0])],
         "attempt.surplus": [asked(10, payments=UNKNOWN)],
     }
 
 
-def _steps(connection: psycopg.Connection) -> Question:
+def _steps(connection: psycopg.Connection, tried: str) -> Question:
+    """Steps with attempts that may be new, or with what was learnt of attempts that are there."""
     row = connection.execute(
         """SELECT
              jsonb_agg(to_jsonb(p) || jsonb_build_object('version', p.version + 1, 'state', 'settled', 'on_wire', false,
@@ -98,8 +100,8 @@ def _steps(connection: psycopg.Connection) -> Question:
              jsonb_agg(to_jsonb(a) || jsonb_build_object('outcome', 'settled', 'open_sends', 0)),
              jsonb_agg(jsonb_build_object('payment_id', p.id, 'attempt_id', a.id, 'event', 'settle',
                'from_state', 'sending', 'to_state', 'settled')),
-             jsonb_agg(jsonb_build_object('id', p.invoice_id, 'delta_minor', p.amount_minor, 'told',
-               jsonb_build_object('type', 'invoice.paid', 'batch_id', p.batch_id, 'payment_id', p.id))),
+             jsonb_agg(jsonb_build_object('id', p.invoice_id, 'delta_minor', p.amount_minor, 'batch_id', p.batch_id,
+               'payment_id', p.id, 'routing_key', 'invoice.paid', 'told', '{"schema_version":1')),
              jsonb_agg(jsonb_build_object('practice_id', p.practice_id, 'payment_id', p.id, 'kind', 'k', 'detail', '')),
              jsonb_agg(jsonb_build_object('lane', 'event', 'batch_id', p.batch_id, 'payment_id', p.id,
                'routing_key', 'payment.settled', 'body', '')),
@@ -108,8 +110,9 @@ def _steps(connection: psycopg.Connection) -> Question:
         [SENDING],
     ).fetchone()
     assert row is not None
-    names = ("payments", "attempts", "events", "invoices", "findings", "outbox")
-    written = {name: Jsonb(value) for name, value in zip(names, row, strict=False)}
+    names = ("payments", tried, "events", "invoices", "findings", "outbox")
+    written = {"attempts": Json([]), "learnt": Json([])}
+    written |= {name: Json(value) for name, value in zip(names, row, strict=False)}
     return asked(len(SENDING), **written, freed=row[6], actor="test")
 
 
@@ -177,7 +180,7 @@ def _batches() -> dict[str, list[Question]]:
         "batch_status.lock": [asked(2, ids=ids, confirm_after=MINUTE)],
         "batch_status.count_payments": [asked(LIVE_PAYMENTS + IN_A_BATCH, ids=ids)],
         "batch_status.write": [
-            asked(1, batches=Jsonb([_plain(status)]), events=Jsonb([_plain(event)]), now=datetime.now(UTC))
+            asked(1, batches=Json([_plain(status)]), events=Json([_plain(event)]), now=datetime.now(UTC))
         ],
         "batch_status.confirm": [asked(2, ids=ids)],
         "batch_status.stale": [asked(100, stale_after=MINUTE, limit=100, events=100)],

@@ -114,11 +114,7 @@ def claim(database_url: str, made: builders.Submitted) -> list[Claimed]:
 
 
 def approved(claimed: list[Claimed]) -> list[Answered]:
-    owned = [one.owned for one in claimed]
-    return [
-        Answered(one.payment_id, one.attempt_id, one.token, Approved(processor_ref=f"ref-{place}"))
-        for place, one in enumerate(owned)
-    ]
+    return [Answered(one.owned, Approved(processor_ref=f"ref-{place}")) for place, one in enumerate(claimed)]
 
 
 async def first(told: list[Any]) -> None:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any, LiteralString, TypeVar
 from uuid import UUID, uuid4
 
 import psycopg
@@ -18,7 +18,7 @@ from shared.domain.answers import Approved, Blame, ChargeAnswer, Declined, NotEx
 from shared.domain.declines import Decline, NeutralCode
 from shared.domain.reasons import Reason
 from shared.domain.snapshot import Attempt, Payment
-from shared.store import payments
+from shared.store import payments, voids
 from shared.store.invariants import check
 from shared.store.payments import StepLostError
 from shared.store.pool import open_pool
@@ -74,8 +74,7 @@ def owned(claimed: Claimed | None) -> Claimed:
 
 
 def answer(claimed: Claimed, given: ChargeAnswer) -> Answered:
-    one = claimed.owned
-    return Answered(one.payment_id, one.attempt_id, one.token, given)
+    return Answered(claimed.owned, given)
 
 
 def recorded(database_url: str, *answers: Answered) -> None:
@@ -350,6 +349,51 @@ def test_trace_3_ownership_is_read_again_by_token_after_a_lost_commit(made: Subm
 
     assert with_pool(database_url, lambda pool: mine(pool, one.token)) == [one]
     assert with_pool(database_url, lambda pool: mine(pool, uuid4())) == []
+
+
+def test_what_a_claim_remembers_is_what_its_rows_hold(made: Submitted, database_url: str) -> None:
+    (claimed,) = claim(database_url, *made.payments)
+    one = owned(claimed).owned
+    assert one.claim
+
+    async def read(pool: AsyncConnectionPool) -> tuple[list[payments.Locked], dict[UUID, Attempt]]:
+        async with pool.connection() as connection:
+            return await payments.lock(connection, made.payments), await payments.attempts(connection, [one.attempt_id])
+
+    locked, tried = with_pool(database_url, read)
+    assert [row.payment for row in locked] == [one.claim.after]
+    assert tried == {one.attempt_id: one.claim.attempt}
+
+
+@pytest.mark.parametrize("change", ["version = version + 1", "next_check_at = next_check_at - interval '1 s'"])
+def test_what_a_claim_remembers_is_not_believed_of_a_row_that_has_changed(
+    change: LiteralString, connection: Connection, database_url: str
+) -> None:
+    made = submitted(connection, 2)
+    claims = [owned(one).owned.claim for one in claim(database_url, *made.payments)]
+
+    async def unchanged(pool: AsyncConnectionPool) -> list[UUID]:
+        async with pool.connection() as locking:
+            return [row.payment.id for row in await payments.lock_claimed(locking, [one for one in claims if one])]
+
+    assert with_pool(database_url, unchanged) == list(made.payments)
+    connection.execute(sql.SQL("UPDATE payment SET {} WHERE id = %s").format(sql.SQL(change)), [made.payments[0]])
+    assert with_pool(database_url, unchanged) == [made.payments[1]]
+
+
+def test_answers_of_payments_that_changed_since_their_claim_are_recorded_beside_the_others(
+    connection: Connection, database_url: str
+) -> None:
+    made = submitted(connection, 3)
+    answers = [
+        answer(owned(one), Approved(processor_ref=f"ref-{n}"))
+        for n, one in enumerate(claim(database_url, *made.payments))
+    ]
+    changed = {"practice_id": made.practice_id, "payment_id": made.payments[0], "actor": "pat", "source": "test"}
+    with_pool(database_url, lambda pool: voids.request_payment_void(pool, **changed))
+    recorded(database_url, *answers)
+    assert states(connection, made) == ["voiding", "approved", "approved"]
+    assert_sound(connection)
 
 
 # --- What reviews found -----------------------------------------------------------------------------------------------

@@ -55,8 +55,7 @@ async def claim(ground: Ground, *ids: UUID) -> list[Claimed | None]:
 
 
 def answer(claimed: Claimed, given: ChargeAnswer) -> Answered:
-    one = claimed.owned
-    return Answered(one.payment_id, one.attempt_id, one.token, given)
+    return Answered(claimed.owned, given)
 
 
 # --- Charges ----------------------------------------------------------------------------------------------------------

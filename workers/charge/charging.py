@@ -39,5 +39,4 @@ async def charge(
                 first=first,
                 took=took,
             )
-        owned = claimed.owned
-        await record(Answered(owned.payment_id, owned.attempt_id, owned.token, answer))
+        await record(Answered(claimed.owned, answer))

@@ -152,4 +152,4 @@ def _new_attempt(payment: Payment, token: UUID, *, claimer: Claimer) -> NewAttem
 def _owned(step: Step) -> Owned:
     assert step.attempt
     assert step.after.claim_token
-    return Owned(step.after.id, step.after.claim_token, step.attempt.id, step.attempt.request_text)
+    return Owned(step.after.id, step.after.claim_token, step.attempt.id, step.attempt.request_text, step)

@@ -148,6 +148,5 @@ async def _resend(case: Case, processor: Processor, *, janitor: Janitor) -> None
         what=f"{processor.name} charge",
         budget=processor.timing.send_budget,
     )
-    answered = Answered(owned.payment_id, owned.attempt_id, token, answer)
-    await record_until_done([answered], pool=janitor.pool, actor=ACTOR)
+    await record_until_done([Answered(owned, answer)], pool=janitor.pool, actor=ACTOR)
     return None

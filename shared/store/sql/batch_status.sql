@@ -25,7 +25,7 @@ GROUP BY p.batch_id, p.state, p.review_reason IS NOT NULL;
 -- name: write
 -- finished_at and posted_at are the latest times at which the batch became so.
 WITH x AS (
-  SELECT * FROM jsonb_to_recordset(%(batches)s::jsonb) AS x(
+  SELECT * FROM json_to_recordset(%(batches)s::json) AS x(
     id uuid, status text, posting text, version integer, approved integer, approved_minor bigint, declined integer,
     declined_minor bigint, unfinished integer, unfinished_minor bigint, returned integer, returned_minor bigint,
     canceled integer, canceled_minor bigint, in_review integer, became_finished boolean, became_posted boolean)
@@ -43,10 +43,10 @@ WITH x AS (
 ), told AS (
   INSERT INTO outbox (lane, batch_id, routing_key, body)
   SELECT 'event', e.batch_id, e.routing_key, e.body
-  FROM jsonb_to_recordset(%(events)s::jsonb) AS e(place integer, batch_id uuid, routing_key text, body text)
+  FROM json_to_recordset(%(events)s::json) AS e(place integer, batch_id uuid, routing_key text, body text)
   ORDER BY e.place
 )
-SELECT pg_notify('batchpay_outbox', '') WHERE %(events)s::jsonb <> '[]'::jsonb;
+SELECT pg_notify('batchpay_outbox', '') WHERE %(events)s::text <> '[]';
 
 -- name: confirm
 -- Nothing differs: the status is known to be right as of now.

@@ -25,7 +25,7 @@ WITH told AS (
 posted AS (
   INSERT INTO outbox (lane, batch_id, routing_key, body)
   SELECT 'event', x.batch_id, x.routing_key, x.body
-  FROM jsonb_to_recordset(%(events)s::jsonb) AS x(batch_id uuid, routing_key text, body text)
+  FROM json_to_recordset(%(events)s::json) AS x(batch_id uuid, routing_key text, body text)
 )
 SELECT pg_notify('batchpay_outbox', '');
 

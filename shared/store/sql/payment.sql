@@ -64,6 +64,12 @@ JOIN invoice i ON i.id = p.invoice_id
 JOIN practice pr ON pr.id = p.practice_id
 ORDER BY p.token, p.id;
 
+-- name: lock_claimed
+WITH locked AS MATERIALIZED (
+  SELECT p.id, p.version, p.next_check_at FROM payment p WHERE p.id = ANY(%(ids)s) ORDER BY p.token, p.id FOR UPDATE
+)
+SELECT p.id, p.version, p.next_check_at, clock_timestamp() AS now FROM locked p;
+
 -- name: queued_on_cards
 SELECT p.id FROM payment p WHERE p.token = ANY(%(cards)s) AND p.state = 'queued';
 
@@ -111,7 +117,7 @@ SELECT 'charge.' || p.processor, p.batch_id, p.id FROM payment p WHERE p.id = AN
 
 -- name: write_steps
 WITH step AS (
-  SELECT * FROM jsonb_to_recordset(%(payments)s::jsonb) AS x(
+  SELECT * FROM json_to_recordset(%(payments)s::json) AS x(
     id uuid, state text, version integer, due_at timestamptz, next_check_at timestamptz, claim_token uuid,
     lease_until timestamptz, on_wire boolean, attempts smallint, current_attempt uuid, void_requested_at timestamptz,
     void_requested_by text, reason_code text, reason_category text, reason_raw_code text, review_reason text,
@@ -140,7 +146,7 @@ tried AS (
     sha256(convert_to(x.request_text, 'UTF8')), x.open_sends, x.sends, x.first_send_at, x.last_send_at,
     x.last_claimed_at, x.lookups, x.outcome, x.outcome_code, x.outcome_detail, x.processor_ref, x.history_ref,
     x.absence_final_at, x.surplus_at, x.finished_at
-  FROM jsonb_to_recordset(%(attempts)s::jsonb) AS x(
+  FROM json_to_recordset(%(attempts)s::json) AS x(
     id uuid, payment_id uuid, n smallint, kind text, parent_id uuid, reference text, processor text, account text,
     amount_minor bigint, request_text text, open_sends smallint, sends smallint, first_send_at timestamptz,
     last_send_at timestamptz, last_claimed_at timestamptz, lookups smallint, outcome text, outcome_code text,
@@ -152,11 +158,25 @@ tried AS (
     outcome_code = excluded.outcome_code, outcome_detail = excluded.outcome_detail,
     processor_ref = excluded.processor_ref, history_ref = excluded.history_ref,
     absence_final_at = excluded.absence_final_at, surplus_at = excluded.surplus_at, finished_at = excluded.finished_at
+  RETURNING a.id
+),
+learnt AS (
+  UPDATE attempt a SET
+    open_sends = x.open_sends, sends = x.sends, last_send_at = x.last_send_at, last_claimed_at = x.last_claimed_at,
+    lookups = x.lookups, outcome = x.outcome, outcome_code = x.outcome_code, outcome_detail = x.outcome_detail,
+    processor_ref = x.processor_ref, history_ref = x.history_ref, absence_final_at = x.absence_final_at,
+    surplus_at = x.surplus_at, finished_at = x.finished_at
+  FROM json_to_recordset(%(learnt)s::json) AS x(
+    id uuid, open_sends smallint, sends smallint, last_send_at timestamptz, last_claimed_at timestamptz,
+    lookups smallint, outcome text, outcome_code text, outcome_detail text, processor_ref text, history_ref text,
+    absence_final_at timestamptz, surplus_at timestamptz, finished_at timestamptz)
+  WHERE a.id = x.id
+  RETURNING a.id
 ),
 told AS (
   INSERT INTO payment_event (payment_id, attempt_id, event, from_state, to_state, actor, detail)
   SELECT x.payment_id, x.attempt_id, x.event, x.from_state, x.to_state, %(actor)s, x.detail
-  FROM jsonb_to_recordset(%(events)s::jsonb) AS x(
+  FROM json_to_recordset(%(events)s::json) AS x(
     payment_id uuid, attempt_id uuid, event text, from_state text, to_state text, detail jsonb)
 ),
 owed AS (
@@ -164,26 +184,28 @@ owed AS (
     taken_minor = i.taken_minor + x.delta_minor,
     reopened_at = CASE WHEN x.delta_minor < 0 THEN clock_timestamp() ELSE i.reopened_at END,
     version = i.version + 1, deltas_minor = i.deltas_minor || x.delta_minor, updated_at = clock_timestamp()
-  FROM jsonb_to_recordset(%(invoices)s::jsonb) AS x(id uuid, delta_minor bigint, told jsonb)
+  FROM json_to_recordset(%(invoices)s::json) AS x(
+    id uuid, delta_minor bigint, batch_id uuid, payment_id uuid, routing_key text, told text)
   WHERE i.id = x.id
   RETURNING
-    x.told || jsonb_build_object('sequence', i.version, 'amount_due_minor', i.amount_due_minor) AS told
+    x.batch_id, x.payment_id, x.routing_key,
+    -- Text put together: read as JSON and written again, the events of invoices took a fifth of the statement's time.
+    x.told || ',"sequence":' || i.version || ',"amount_due_minor":' || i.amount_due_minor || '}' AS body
 ),
 invoices_told AS (
   INSERT INTO outbox (lane, batch_id, payment_id, routing_key, body)
-  SELECT 'event', (o.told ->> 'batch_id')::uuid, (o.told ->> 'payment_id')::uuid, o.told ->> 'type', o.told::text
-  FROM owed o
+  SELECT 'event', o.batch_id, o.payment_id, o.routing_key, o.body FROM owed o
 ),
 found AS (
   INSERT INTO finding (practice_id, payment_id, attempt_id, kind, detail)
   SELECT x.practice_id, x.payment_id, x.attempt_id, x.kind, x.detail
-  FROM jsonb_to_recordset(%(findings)s::jsonb) AS x(
+  FROM json_to_recordset(%(findings)s::json) AS x(
     practice_id uuid, payment_id uuid, attempt_id uuid, kind text, detail text)
 ),
 posted AS (
   INSERT INTO outbox (lane, batch_id, payment_id, routing_key, body, available_at)
   SELECT x.lane, x.batch_id, x.payment_id, x.routing_key, x.body, COALESCE(x.available_at, clock_timestamp())
-  FROM jsonb_to_recordset(%(outbox)s::jsonb) AS x(
+  FROM json_to_recordset(%(outbox)s::json) AS x(
     lane text, batch_id uuid, payment_id uuid, routing_key text, body text, available_at timestamptz)
 ),
 next_on_card AS (
@@ -198,5 +220,6 @@ next_on_card AS (
 )
 SELECT
   (SELECT count(*) FROM moved) AS moved,
-  CASE WHEN %(outbox)s::jsonb <> '[]'::jsonb OR EXISTS (SELECT FROM next_on_card)
+  (SELECT count(*) FROM tried) + (SELECT count(*) FROM learnt) AS tried,
+  CASE WHEN %(outbox)s::text <> '[]' OR EXISTS (SELECT FROM next_on_card)
     THEN pg_notify('batchpay_outbox', '') END AS notified;
