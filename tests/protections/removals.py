@@ -264,6 +264,14 @@ REMOVALS: Final = (
         "tests/integration/test_janitor.py::test_a_report_that_misses_a_charge_we_know_of_proves_no_absence",
     ),
     Removal(
+        "what a claim remembers is believed only of a row that nobody has changed",
+        "shared/store/payments.py",
+        "if (payment := known[payment_id]).version == version and payment.next_check_at == next_check_at",
+        "if (payment := known[payment_id]).next_check_at == next_check_at",
+        "tests/integration/test_payments_store.py"
+        "::test_what_a_claim_remembers_is_not_believed_of_a_row_that_has_changed[version = version + 1]",
+    ),
+    Removal(
         "a look that something has overtaken proves nothing negative",
         "shared/domain/sightings.py",
         "if unchanged and sighting.decline and",

@@ -22,6 +22,8 @@ from workers.processors.port import Timing
 SEEDS = range(1, 101)
 # In so many seeds a missing protection must be missed; the rarest shows in one of a hundred.
 ENOUGH = range(1, 501)
+# Where the rarest showed last is looked at first: nothing else depends on it.
+LIKELY = 87
 
 
 @pytest.fixture(scope="module")
@@ -81,5 +83,5 @@ def test_a_missing_protection_is_missed(session: Session, protection: str) -> No
 
 
 def _first_violation(session: Session, parts: Parts) -> Outcome | None:
-    outcomes = (run_seed(seed, session, parts) for seed in ENOUGH)
+    outcomes = (run_seed(seed, session, parts) for seed in (LIKELY, *ENOUGH))
     return next((outcome for outcome in outcomes if outcome.violation), None)
