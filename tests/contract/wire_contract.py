@@ -91,6 +91,19 @@ class WireContract:
 
         play(open_bench, story)
 
+    def test_an_answer_that_names_nothing_ends_its_connection(self, open_bench: OpenBench, name: str) -> None:
+        """Sent twice, its copy would be taken for the answer to the next request, which may have done what it asked."""
+
+        async def story(bench: Bench) -> None:
+            call = bench.calls[name]
+            async with wire_server(http(b"{}", status="400 Bad Request", kind=call.kind)) as wire:
+                processor = bench.aimed_at(wire.url)
+                for _ in range(2):
+                    assert not isinstance(await call.make(processor), call.understood)
+                assert (await _requests(wire, processor), wire.connections) == (2, 2)
+
+        play(open_bench, story)
+
     @pytest.mark.parametrize(
         "after", [After.CLOSE, After.RESET, After.HALF_CLOSE], ids=lambda after: after.name.lower()
     )

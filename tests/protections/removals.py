@@ -264,6 +264,14 @@ REMOVALS: Final = (
         "tests/integration/test_janitor.py::test_a_report_that_misses_a_charge_we_know_of_proves_no_absence",
     ),
     Removal(
+        "an answer that names nothing ends its connection",
+        "workers/processors/http.py",
+        "            self._connection.abort()\n        self._end(answer)\n",
+        "            self._client.keep(self._connection)\n        self._end(answer)\n",
+        "tests/contract/vantage/test_vantage_wire.py"
+        "::TestVantageConnections::test_an_answer_that_names_nothing_ends_its_connection[charge]",
+    ),
+    Removal(
         "what a claim remembers is believed only of a row that nobody has changed",
         "shared/store/payments.py",
         "if (payment := known[payment_id]).version == version and payment.next_check_at == next_check_at",

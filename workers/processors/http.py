@@ -43,8 +43,14 @@ class Limits:
 class HttpClient:
     """Kept connections to one host. Belongs to the event loop that first uses it."""
 
-    def __init__(self, base_url: str, limits: Limits, *, tls: ssl.SSLContext | None = None) -> None:
-        """Every target is appended to `base_url`. `tls` replaces the system's certificates; http has no use for it."""
+    def __init__(
+        self, base_url: str, limits: Limits, *, named_by: re.Pattern[bytes], tls: ssl.SSLContext | None = None
+    ) -> None:
+        """Every target is appended to `base_url`. `tls` replaces the system's certificates; http has no use for it.
+
+        `named_by` is found in each body that names what it is about. Any other answer ends its connection: if a broken
+        server or proxy sends it twice, its copy would be taken for the answer to the request that follows it there.
+        """
         parts = urlsplit(base_url)
         if parts.scheme not in {"http", "https"} or parts.hostname is None:
             raise ValueError(f"a base URL is http:// or https://, a host and perhaps a path, got {base_url!r}")
@@ -52,6 +58,7 @@ class HttpClient:
         self._secure = parts.scheme == "https"
         self._host, self._port = parts.hostname, parts.port or (443 if self._secure else 80)
         self._host_line = f"Host: {parts.netloc.rpartition('@')[2]}\r\n"
+        self._named_by = named_by
         self._tls = (tls or ssl.create_default_context()) if self._secure else None
         self.total_s, self.connect_s = limits.total.total_seconds(), limits.connect.total_seconds()
         self.turns = Turns(limits.connections, beyond=limits.connections // _OTHERS_FOR_ONE_FIRST)
@@ -95,6 +102,9 @@ class HttpClient:
         """For the next request, unless something closed it."""
         if connection.is_open:
             self._idle.append(connection)
+
+    def names_its_request(self, answer: Answer | Trouble) -> bool:
+        return isinstance(answer, Answer) and self._named_by.search(answer.body) is not None
 
     async def connect(self) -> Connection:
         """Raises OSError, of which TimeoutError is one, or UnicodeError for a name that is none."""
@@ -190,7 +200,10 @@ class _Exchange:
 
     def _answered(self, answer: Answer | Trouble) -> None:
         assert self._connection
-        self._client.keep(self._connection)
+        if self._client.names_its_request(answer):
+            self._client.keep(self._connection)
+        else:
+            self._connection.abort()
         self._end(answer)
 
     def _waited_too_long(self, waiting: Waiting) -> None:

@@ -6,6 +6,7 @@ connection does, mostly for log lines and headers. A test holds the charge's byt
 """
 
 import asyncio
+import re
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -64,6 +65,8 @@ TIMING = Timing(
 )
 # A payment intent has 5 KB; four pages' worth of the largest list that we ask for has no answer of Stripe's.
 ANSWER_LIMIT_BYTES = 8 * 1024 * 1024
+# Stripe shows the metadata of what an answer is about, a declined payment intent's too.
+_OUR_REFERENCE = re.compile(rb'"reference"')
 
 # Stripe's clock and ours may differ; `created` is compared with our first send.
 CLOCK_MARGIN = timedelta(minutes=10)
@@ -90,7 +93,7 @@ class StripeProcessor:
     def __init__(self, settings: StripeSettings) -> None:
         self.timing = settings.timing
         base = settings.api_base.rstrip("/")
-        self._http = HttpClient(base, _limits(settings), tls=_tls(base))
+        self._http = HttpClient(base, _limits(settings), named_by=_OUR_REFERENCE, tls=_tls(base))
         self._headers = {
             "Authorization": f"Bearer {settings.api_key}",
             "Content-Type": "application/x-www-form-urlencoded",

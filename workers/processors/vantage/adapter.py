@@ -4,6 +4,7 @@ A frozen text is the wire body itself, byte for byte; the payer in the URL of a 
 """
 
 import base64
+import re
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any
@@ -46,6 +47,10 @@ TIMING = Timing(
 _ANSWER_LIMIT_BYTES = 1024 * 1024
 # About 600 bytes per row: enough for 100,000 charges of one affiliate on one day.
 _REPORT_LIMIT_BYTES = 64 * 1024 * 1024
+# What tells an answer from another request's: the gateway's number, our reference in a row found, the days of a report.
+_TRANSACTION = re.compile(rb'"TransactionId"\s*:\s*"?[0-9]')
+_OUR_REFERENCE = re.compile(rb"<invNum>[^<]")
+_DAY = re.compile(rb'"StartDate"')
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,9 +82,9 @@ class VantageProcessor:
             total=settings.timing.total_deadline,
             connect=settings.timing.send_budget,
         )
-        self._rest = HttpClient(settings.rest_url, limits)
-        self._xml = HttpClient(settings.xml_url, limits)
-        self._reports = HttpClient(settings.report_url, limits)
+        self._rest = HttpClient(settings.rest_url, limits, named_by=_TRANSACTION)
+        self._xml = HttpClient(settings.xml_url, limits, named_by=_OUR_REFERENCE)
+        self._reports = HttpClient(settings.report_url, limits, named_by=_DAY)
         pair = f"{settings.biller_account_id}:{settings.authentication_token}"
         self._headers = {
             "Authorization": "Basic " + base64.b64encode(pair.encode()).decode(),
