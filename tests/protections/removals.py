@@ -157,8 +157,8 @@ REMOVALS: Final = (
     Removal(
         "no-resend HTTP client",
         "workers/processors/http.py",
-        "        self._client.keep(self._connection)\n        self._end(answer)\n",
-        "        self._client.keep(self._connection)\n"
+        "            self._connection.abort()\n        self._end(answer)\n",
+        "            self._connection.abort()\n"
         "        if isinstance(answer, Trouble) and not vars(self).setdefault('again', False):\n"
         "            self.again = True\n"
         "            return self._begin()\n"
