@@ -1,5 +1,6 @@
 """Every row of ProtectPay's code tables, and answers that contradict themselves, replayed on a raw wire."""
 
+import json
 from typing import Any, Literal
 
 import pytest
@@ -107,6 +108,15 @@ def test_two_zeros_and_a_whole_transaction_are_money() -> None:
 )
 def test_an_answer_that_contradicts_itself_or_lacks_a_part_is_unknown(changes: dict[str, Any]) -> None:
     assert isinstance(answered("charge", approval(**changes)), Unknown)
+
+
+def test_an_approval_is_read_as_utf_8_with_its_mark_or_without_and_as_nothing_else() -> None:
+    text = json.dumps(approval())
+    for encoding in ("utf-8", "utf-8-sig"):
+        assert isinstance(answered("charge", text.encode(encoding)), Approved)
+    not_text = text.replace('"SUCCESS"', r'"\ud800"')
+    for body in (text.encode("utf-16"), not_text.encode(), text.replace("12500", "NaN").encode()):
+        assert isinstance(answered("charge", body), Unknown)
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,10 @@
 """Judging ProtectPay's JSON answers: from an HTTP answer to the closed types of the port."""
 
-import json
+from codecs import BOM_UTF8
 from dataclasses import dataclass
 from typing import Any
+
+import orjson
 
 from shared.domain.declines import Decline
 from workers.processors.connection import Answer, Trouble
@@ -134,8 +136,8 @@ def _read(answer: Answer | Trouble, key: str = "Transaction") -> _Verdict | NotE
             return Unknown(code=answer.code, detail=answer.detail)
         return NotExecuted(code=answer.code, blame=Blame.NOTHING, detail=answer.detail)
     try:
-        content = json.loads(answer.body)
-    except (ValueError, RecursionError):
+        content = orjson.loads(answer.body.removeprefix(BOM_UTF8))
+    except ValueError:
         return _without_json(answer)
     request_result = content.get("RequestResult") if isinstance(content, dict) else None
     if not isinstance(request_result, dict):
