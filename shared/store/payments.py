@@ -116,7 +116,8 @@ async def lock_claimed(connection: Connection, claims: Sequence[Step]) -> list[L
     """Lock payments on the wire, waiting for others; those that are still as their claim left them.
 
     What a claim wrote is not read again. Every step raises `version`, so no step came between; what else changes a row,
-    a look at it that is due earlier or later, changes `next_check_at`. And whoever is on the wire holds its invoice.
+    a look at it that is due earlier or later, changes `next_check_at`, which another claim in a restored database has
+    at another time too. And whoever is on the wire holds its invoice.
     """
     known = {claim.after.id: claim.after for claim in claims}
     cursor = await connection.execute(_PAYMENT["lock_claimed"], {"ids": list(known)})
