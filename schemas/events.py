@@ -8,7 +8,7 @@ client's name, a session's description or the payment number that a person typed
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal, get_args
 from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
@@ -36,6 +36,19 @@ PaymentState = Literal[
 BatchStatus = Literal[
     "processing", "voiding", "completed", "completed_with_errors", "failed", "voided", "partially_voided"
 ]
+# What `type` may be. A payment's is its new state, but for `sending`, which lasts moments and is not told.
+EVENT_TYPES: Final = (
+    *(f"payment.{state}" for state in get_args(PaymentState) if state != "sending"),
+    *(f"payment.dispute_{step}" for step in ("opened", "won", "lost")),
+    "invoice.paid",
+    "invoice.reopened",
+    "batch.progressed",
+    *(f"batch.{status}" for status in get_args(BatchStatus) if status != "processing"),
+    "batch.posted",
+    "finding.opened",
+    "request.accepted",
+    "request.rejected",
+)
 AmountMinor = Annotated[int, Field(description="Integer minor units of `currency` (cents for USD).")]
 
 

@@ -1,20 +1,33 @@
 """Webhooks: who is told of events, and what was sent."""
 
+from difflib import get_close_matches
 from typing import Annotated, Final, Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, ConfigDict, Field
 
+from schemas.events import EVENT_TYPES
 from schemas.http.base import MOST_ROWS, Answer, Sent, Text
 
 MOST_EVENT_TYPES: Final = 50
 LONGEST_URL: Final = 2_000
+_KINDS: Final = sorted({name.partition(".")[0] for name in EVENT_TYPES})
+WANTED_TYPES: Final = (*EVENT_TYPES, *(f"{kind}.*" for kind in _KINDS))
+
+
+def _there_is(wanted: str) -> str:
+    if wanted not in WANTED_TYPES:
+        near = get_close_matches(wanted, WANTED_TYPES, n=1)
+        raise ValueError(f"no event has this type; did you mean {near[0]!r}?" if near else "no event has this type")
+    return wanted
+
+
 EventType = Annotated[
     str,
+    AfterValidator(_there_is),
     Field(
-        pattern=r"^(batch|finding|invoice|payment|request)\.(\*|[a-z_]+)$",
-        max_length=60,
         description="`batch.completed`, or `batch.*` for all of a kind.",
+        json_schema_extra={"enum": list(WANTED_TYPES)},
     ),
 ]
 

@@ -105,7 +105,7 @@ def test_without_a_stream_the_history_is_asked_for_every_ten_seconds_until_there
     connection: builders.Connection, paused: builders.Submitted, person: Callable[..., Person]
 ) -> None:
     practice, number = practice_of(connection, paused)
-    lee = person("lee", practice=practice, name="Lee")
+    lee = person("user-1", practice=practice, name="Lee")
     lee.page.clock.install()
     page = lee.sign_in().go("/review")
     page.route("**/batches/live**", lambda route: route.fulfill(status=503, body=""))
@@ -114,9 +114,12 @@ def test_without_a_stream_the_history_is_asked_for_every_ten_seconds_until_there
     expect(row).to_contain_text("Charging at Vantage is paused")
     expect(page.locator("#poll[hx-trigger='every 10s']")).to_have_count(1)
     row.get_by_role("link", name="Void…").focus()
+    with page.expect_response("**/batches/cells**"):
+        page.clock.fast_forward("00:11")
     connection.execute("DELETE FROM processor_pause")
     page.clock.fast_forward("00:11")
     expect(row).not_to_contain_text("Charging at Vantage is paused")
+    expect(page.locator("#say")).to_have_text(f"Batch BP-{number}: 0 of 3 payments finished.")
     assert lee.focused().startswith("Void…"), "what holds the focus is left alone"
     page.unroute("**/batches/live**")
     page.clock.fast_forward("02:00")

@@ -165,6 +165,8 @@ def test_who_has_no_live_updates_can_ask_for_the_cells_as_they_are_now(url: str)
         assert cells.status == 200
         assert '<template data-cell="BP-1001.progress">' in cells.body
         assert "0 of 2" in cells.body
+        said = 'data-say="BP-1001" data-stage="progress 0">Batch BP-1001: 0 of 2 payments finished.<'
+        assert said in cells.body
         assert "BP-1002" not in cells.body
         assert "BP-1001.totals" not in cells.body
         assert "BP-1001.totals" in (await pat.get(f"{asked}&report=true")).body

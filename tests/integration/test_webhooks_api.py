@@ -92,9 +92,13 @@ def test_a_url_of_our_own_network_and_a_type_that_is_none_are_refused(database_u
         ):
             reply = await caller.post("/v1/webhooks", {"url": url})
             assert (reply.status, reply.body["code"], reply.body["errors"][0]["field"]) == (422, "url_refused", "url")
-        for types in ([], ["payment"], ["*"], ["webhook.test"], ["payment.%"], "payment.*"):
+        for types in ([], ["payment"], ["*"], ["webhook.test"], ["payment.%"], "payment.*", ["payment.sending"]):
             reply = await caller.post("/v1/webhooks", {"url": URL, "types": types})
             assert (reply.status, reply.body["code"]) == (422, "invalid_request")
+        reply = await caller.post("/v1/webhooks", {"url": URL, "types": ["batch.*", "payment.aproved"]})
+        fault = reply.body["errors"][0]
+        assert (fault["field"], fault["value"]) == ("types.1", "payment.aproved")
+        assert "did you mean 'payment.approved'?" in fault["message"]
         assert await caller.sql("SELECT id FROM subscription") == []
 
     keeping(database_url, story)

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
-from schemas.events import BatchEvent, InvoiceEvent, PaymentEvent
+from schemas.events import EVENT_TYPES, BatchEvent, InvoiceEvent, PaymentEvent
 from services.development.sandbox import Sandbox
 from shared.domain.words import ProcessorName
 from tests.command_line import batchpay
@@ -97,6 +97,7 @@ def test_every_event_of_a_batch_arrives_signed_and_only_its_practice_is_told(jou
     assert {one["event"]["batch_id"] for one in receiver.verified} == {batch["id"]}
     for one in receiver.verified:
         MODELS[one["event"]["type"].partition(".")[0]].model_validate(one["event"])
+        assert one["event"]["type"] in EVENT_TYPES
         assert one["id"] == one["event"]["event_id"].replace(".", "-")
     assert (told()["payment.settled"], told()["invoice.paid"]) == (3, 3)
     first, *others = (one["id"] for one in receiver.verified)

@@ -7,7 +7,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, NamedTuple
 from uuid import UUID
 
 import structlog
@@ -69,7 +69,16 @@ async def cells(
         found = [await batches.find(connection, member.scope, number=number) for number in sorted(numbers)]
         lines = await history.lines(connection, member, [row for row in found if row], whole=of_report)
     shown = {name: html for line in lines for name, html in _cells(line, member, of_report=of_report).items()}
-    return HTMLResponse(pages.fragment("cells.html", shown=shown))
+    said = [_standing(line, member) for line in lines if of_report or line.batch.submitted_by == member.subject]
+    return HTMLResponse(pages.fragment("cells.html", shown=shown, said=said))
+
+
+class _Standing(NamedTuple):
+    """Where a batch stands, for a page that asks: it says the sentence when `stage` is another than before."""
+
+    number: str
+    stage: str
+    sentence: str
 
 
 @dataclass(slots=True)
@@ -200,6 +209,12 @@ def _newest(line: Line, told: _Told, *, quiet: bool) -> News | None:
         told.stages[batch] = stage
         return "progress"
     return None
+
+
+def _standing(line: Line, member: Member) -> _Standing:
+    stage = _stage(line)
+    news: News = "outage" if line.outage else "end" if stage >= _NOTHING_WAITS else "progress"
+    return _Standing(line.number, f"{news} {stage}", _sentence(news, line, member))
 
 
 def _stage(line: Line) -> int:

@@ -182,7 +182,7 @@ document.addEventListener("htmx:sseOpen", (event) => {
 // --- After three failed connects the cells are asked for every 10 s, until the stream is there again.
 const FAILURES = 3;
 let failures = 0;
-const asked = new Map();
+const asked = new Map(), stages = new Map();
 function poll() {
   const poller = byId("poll"), trigger = failures < FAILURES ? "never" : "every 10s";
   if (!poller || poller.getAttribute("hx-trigger") === trigger) return;
@@ -202,6 +202,12 @@ document.addEventListener("htmx:afterRequest", (event) => {
       asked.set(cell, html);
     }
   }
+  const moved = [...answer.querySelectorAll("template[data-say]")].filter(({ dataset: { say: batch, stage } }) => {
+    const before = stages.get(batch);
+    stages.set(batch, stage);
+    return before && before !== stage;
+  });
+  say(moved.map(({ content }) => content.textContent).join(" "));
 });
 function live() {
   const lost = byId("live-lost");
