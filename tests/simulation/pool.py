@@ -134,10 +134,15 @@ class RelayConnection:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        self._world.session.begin(self._world.clock.now.isoformat())
+        session = self._world.session
+        told = session.to_relay
+        session.begin(self._world.clock.now.isoformat())
         try:
             yield
         except BaseException:
-            self._world.session.roll_back()
+            session.roll_back()
             raise
         end(self._world, self._process)
+        # A relay's commit tells nobody: it knows itself when to look again. Rows that a full queue leaves to it would
+        # keep it at work for ever, while the workers that could empty the queue are frozen.
+        session.to_relay = told
