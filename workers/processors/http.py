@@ -48,8 +48,8 @@ class HttpClient:
     ) -> None:
         """Every target is appended to `base_url`. `tls` replaces the system's certificates; http has no use for it.
 
-        `named_by` is found in each body that names what it is about. Any other answer ends its connection: if a broken
-        server or proxy sends it twice, its copy would be taken for the answer to the request that follows it there.
+        `named_by` is found in each success (200) that names what it is about. Any other answer ends its connection: if
+        a broken server or proxy sends it twice, its copy would be taken for the answer to the request that follows.
         """
         parts = urlsplit(base_url)
         if parts.scheme not in {"http", "https"} or parts.hostname is None:
@@ -104,7 +104,7 @@ class HttpClient:
             self._idle.append(connection)
 
     def names_its_request(self, answer: Answer | Trouble) -> bool:
-        return isinstance(answer, Answer) and self._named_by.search(answer.body) is not None
+        return isinstance(answer, Answer) and answer.status == 200 and self._named_by.search(answer.body) is not None
 
     async def connect(self) -> Connection:
         """Raises OSError, of which TimeoutError is one, or UnicodeError for a name that is none."""

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from tests.contract.bench import OpenBench
+from tests.contract.bench import Bench, OpenBench, play
 from tests.contract.departure_contract import DepartureContract
 from tests.contract.http_contract import HttpContract
 from tests.contract.stripe.bench import CALLS, INTENT, ORDER, REFUND, on_the_wire, simulated, told
 from tests.contract.wire_contract import WireContract
-from tests.contract.wire_server import SILENCE, WireServer
+from tests.contract.wire_server import SILENCE, WireServer, http, wire_server
 from workers.processors.port import Blame, NotExecuted, Processor
 from workers.processors.stripe.adapter import StripeProcessor, StripeSettings
 
@@ -68,6 +68,19 @@ HEADERS = [
     "Stripe-Version",
     "User-Agent",
 ]
+
+
+@pytest.mark.parametrize("status", ["400 Bad Request", "402 Payment Required", "409 Conflict"])
+def test_a_refusal_ends_its_connection_though_it_shows_what_it_is_about(status: str) -> None:
+    async def story(bench: Bench) -> None:
+        body = json.dumps({"error": {"type": "card_error", "code": "card_declined", "payment_intent": INTENT}}).encode()
+        async with wire_server(http(body, status=status)) as wire:
+            processor = bench.aimed_at(wire.url)
+            for _ in range(2):
+                await processor.charge(processor.freeze_charge(ORDER))
+            assert (len(wire.requests), wire.connections) == (2, 2)
+
+    play(simulated, story)
 
 
 def test_a_charge_on_the_wire_is_exactly_as_agreed() -> None:

@@ -1,5 +1,6 @@
 """The bytes that the Vantage adapter sends, and how it takes broken connections and answers."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from tests.contract.bench import Bench, OpenBench, play
 from tests.contract.departure_contract import DepartureContract
 from tests.contract.http_contract import HttpContract
-from tests.contract.vantage.bench import CALLS, CREDENTIALS, bench_with, given_reply, return_order, settings
+from tests.contract.vantage.bench import CALLS, CREDENTIALS, bench_with, given_reply, refused, return_order, settings
 from tests.contract.wire_contract import WireContract
 from tests.contract.wire_server import http, wire_server
 from workers.processors.port import NotFound, Unknown
@@ -84,6 +85,20 @@ def test_a_void_names_the_charge_by_history_or_after_a_lost_answer_by_number(
 
 def test_an_approval_of_over_a_megabyte_is_unknown() -> None:
     assert isinstance(given_reply("charge", http(CALLS["charge"].answer + b" " * 2_000_000)), Unknown)
+
+
+@pytest.mark.parametrize("number", ["0", "528"])
+@pytest.mark.parametrize("code", ["05", "561", "999"])
+def test_a_refusal_ends_its_connection_with_a_number_or_without(open_bench: OpenBench, code: str, number: str) -> None:
+    async def story(bench: Bench) -> None:
+        body = json.dumps(refused(code, TransactionId=number)).encode()
+        async with wire_server(http(body)) as wire:
+            processor = bench.aimed_at(wire.url)
+            for _ in range(2):
+                await processor.charge(processor.freeze_charge(bench.unstored()))
+            assert (len(wire.requests), wire.connections) == (2, 2)
+
+    play(open_bench, story)
 
 
 def test_a_payer_id_cannot_leave_its_place_in_the_path(open_bench: OpenBench) -> None:

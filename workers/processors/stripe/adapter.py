@@ -65,7 +65,7 @@ TIMING = Timing(
 )
 # A payment intent has 5 KB; four pages' worth of the largest list that we ask for has no answer of Stripe's.
 ANSWER_LIMIT_BYTES = 8 * 1024 * 1024
-# Stripe shows the metadata of what an answer is about, a declined payment intent's too.
+# The metadata of what a success is about, which is compared.
 _OUR_REFERENCE = re.compile(rb'"reference"')
 
 # Stripe's clock and ours may differ; `created` is compared with our first send.

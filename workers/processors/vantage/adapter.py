@@ -47,8 +47,9 @@ TIMING = Timing(
 _ANSWER_LIMIT_BYTES = 1024 * 1024
 # About 600 bytes per row: enough for 100,000 charges of one affiliate on one day.
 _REPORT_LIMIT_BYTES = 64 * 1024 * 1024
-# What tells an answer from another request's: the gateway's number, our reference in a row found, the days of a report.
-_TRANSACTION = re.compile(rb'"TransactionId"\s*:\s*"?[0-9]')
+# What tells an answer from another request's: a success, whose number is unique, our reference in a row found, the days
+# of a report. A refusal has the number 0, or one that nothing is compared with.
+_SUCCESS = re.compile(rb'"TransactionResult"\s*:\s*"Success"')
 _OUR_REFERENCE = re.compile(rb"<invNum>[^<]")
 _DAY = re.compile(rb'"StartDate"')
 
@@ -82,7 +83,7 @@ class VantageProcessor:
             total=settings.timing.total_deadline,
             connect=settings.timing.send_budget,
         )
-        self._rest = HttpClient(settings.rest_url, limits, named_by=_TRANSACTION)
+        self._rest = HttpClient(settings.rest_url, limits, named_by=_SUCCESS)
         self._xml = HttpClient(settings.xml_url, limits, named_by=_OUR_REFERENCE)
         self._reports = HttpClient(settings.report_url, limits, named_by=_DAY)
         pair = f"{settings.biller_account_id}:{settings.authentication_token}"
